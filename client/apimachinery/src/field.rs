@@ -114,11 +114,13 @@ pub struct FieldError {
     pub value: Value,
     /// Explanation.
     pub detail: String,
+    /// What is printed instead of `value`, where Go prints a struct in an order or under names that JSON lacks.
+    pub shown: Option<String>,
 }
 
 impl FieldError {
     fn new(kind: ErrorKind, field: impl Into<String>, value: Value, detail: impl Into<String>) -> Self {
-        Self { kind, field: field.into(), value, detail: detail.into() }
+        Self { kind, field: field.into(), value, detail: detail.into(), shown: None }
     }
 
     /// `Required value[: detail]`
@@ -194,21 +196,29 @@ impl FieldError {
         Self::new(ErrorKind::Internal, field, Value::Null, detail)
     }
 
+    /// Prints this text in place of the value: the compact JSON of a Go struct in member order.
+    #[must_use]
+    pub fn shown_as(mut self, text: impl Into<String>) -> Self {
+        self.shown = Some(text.into());
+        self
+    }
+
     /// The text without the path (`Error.ErrorBody`).
     #[must_use]
     pub fn body(&self) -> String {
+        let value = || self.shown.clone().unwrap_or_else(|| show(&self.value));
         let with = |head: String| if self.detail.is_empty() { head } else { format!("{head}: {}", self.detail) };
         match self.kind {
             ErrorKind::Required => with("Required value".into()),
             ErrorKind::Forbidden => with("Forbidden".into()),
             ErrorKind::TooLong => with("Too long".into()),
             ErrorKind::Internal => with("Internal error".into()),
-            ErrorKind::Invalid | ErrorKind::TypeInvalid => with(format!("Invalid value: {}", show(&self.value))),
-            ErrorKind::NotSupported => with(format!("Unsupported value: {}", show(&self.value))),
-            ErrorKind::Duplicate => with(format!("Duplicate value: {}", show(&self.value))),
-            ErrorKind::NotFound => with(format!("Not found: {}", show(&self.value))),
-            ErrorKind::TooMany => with(format!("Too many: {}", show(&self.value))),
-            ErrorKind::TooFew => with(format!("Too few: {}", show(&self.value))),
+            ErrorKind::Invalid | ErrorKind::TypeInvalid => with(format!("Invalid value: {}", value())),
+            ErrorKind::NotSupported => with(format!("Unsupported value: {}", value())),
+            ErrorKind::Duplicate => with(format!("Duplicate value: {}", value())),
+            ErrorKind::NotFound => with(format!("Not found: {}", value())),
+            ErrorKind::TooMany => with(format!("Too many: {}", value())),
+            ErrorKind::TooFew => with(format!("Too few: {}", value())),
         }
     }
 }
@@ -279,7 +289,10 @@ pub fn go_quote(s: &str) -> String {
 }
 
 fn go_printable(c: char) -> bool {
-    c == ' ' || !(c.is_control() || c.is_whitespace() || matches!(c as u32, 0x200b..=0x200f | 0x2028..=0x202e | 0xfeff | 0xe000..=0xf8ff | 0xad))
+    c == ' '
+        || !(c.is_control()
+            || c.is_whitespace()
+            || matches!(c as u32, 0x200b..=0x200f | 0x2028..=0x202e | 0xfeff | 0xe000..=0xf8ff | 0xad))
 }
 
 /// Joins errors as `errors.NewInvalid` does: duplicates dropped, one bare, several as `[a, b]`.
@@ -306,7 +319,10 @@ mod tests {
             (FieldError::required("a", ""), "a: Required value"),
             (FieldError::invalid("a", "x\"y", "bad"), "a: Invalid value: \"x\\\"y\": bad"),
             (FieldError::invalid("a", json!({"k": 1}), "bad"), "a: Invalid value: {\"k\":1}: bad"),
-            (FieldError::not_supported("a", "z", &["A", "B"]), "a: Unsupported value: \"z\": supported values: \"A\", \"B\""),
+            (
+                FieldError::not_supported("a", "z", &["A", "B"]),
+                "a: Unsupported value: \"z\": supported values: \"A\", \"B\"",
+            ),
             (FieldError::too_long("a", 128), "a: Too long: may not be more than 128 bytes"),
             (FieldError::too_many("a", 4, 3), "a: Too many: 4: must have at most 3 items"),
         ];

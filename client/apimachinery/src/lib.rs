@@ -5,13 +5,26 @@
 //! It holds words, not policy: nothing here decides what a server or a client does with them.
 
 pub mod catalog;
+pub mod codec;
 pub mod field;
 pub mod gvk;
 pub mod meta;
+pub mod options;
+pub mod quantity;
+pub mod selector;
 pub mod status;
+#[cfg(test)]
+mod testing;
+pub mod time;
+pub mod validation;
+pub mod version;
+pub mod watch;
 
 pub use catalog::Catalog;
 pub use field::{FieldError, Path};
 pub use gvk::{GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource};
 pub use meta::{ObjectMeta, ObjectMetaMut};
+pub use options::{CreateOptions, DeleteOptions, GetOptions, ListOptions, PatchOptions, Preconditions, UpdateOptions};
+pub use selector::{FieldSelector, LabelSelector};
 pub use status::{Status, StatusCause, StatusDetails, StatusReason};
+pub use watch::{WatchEvent, WatchEventType};

@@ -397,12 +397,7 @@ impl Status {
 }
 
 fn details_of(gr: &GroupResource, name: &str) -> StatusDetails {
-    StatusDetails {
-        name: name.into(),
-        group: gr.group.clone(),
-        kind: gr.resource.clone(),
-        ..StatusDetails::default()
-    }
+    StatusDetails { name: name.into(), group: gr.group.clone(), kind: gr.resource.clone(), ..StatusDetails::default() }
 }
 
 impl fmt::Display for Status {

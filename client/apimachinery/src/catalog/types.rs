@@ -7,6 +7,7 @@
 use crate::gvk::GroupVersionKind;
 use serde::Deserialize;
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Index;
 
@@ -224,14 +225,17 @@ pub struct TypeDef {
     pub unions: Vec<Union>,
     /// Unknown members are kept (custom resources with preserve-unknown-fields; always false for built-ins).
     pub preserve_unknown: bool,
-    index: HashMap<String, u16>,
+    /// Positions in `fields`, by name: a search among few short names beats hashing them.
+    index: Box<[u16]>,
 }
 
 impl TypeDef {
     /// The member with this JSON name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
-        self.index.get(name).map(|i| &self.fields[*i as usize])
+        let at = |i: &u16| &self.fields[usize::from(*i)];
+        let found = self.index.binary_search_by(|i| by_length(&at(i).name, name));
+        found.ok().map(|place| at(&self.index[place]))
     }
 
     /// The name without its package, as Go prints the struct: `PodSpec`.
@@ -241,13 +245,16 @@ impl TypeDef {
     }
 
     fn reindex(&mut self) {
-        self.index = self
-            .fields
-            .iter()
-            .enumerate()
-            .map(|(i, f)| (f.name.clone(), u16::try_from(i).unwrap_or(u16::MAX)))
-            .collect();
+        let mut index: Vec<u16> = (0..=u16::MAX).take(self.fields.len()).collect();
+        let name = |i: u16| self.fields[usize::from(i)].name.as_str();
+        index.sort_by(|a, b| by_length(name(*a), name(*b)));
+        self.index = index.into();
     }
+}
+
+/// An order of names that is decided by their lengths nearly always.
+fn by_length(a: &str, b: &str) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 // === loading the tables ===
@@ -323,8 +330,7 @@ fn def(
     atomic: &[bool],
 ) -> TypeDef {
     let required = raw.required;
-    let mut fields: Vec<Field> =
-        raw.fields.into_iter().map(|(n, f)| field(n, f, &required, by_name, atomic)).collect();
+    let mut fields: Vec<Field> = raw.fields.into_iter().map(|(n, f)| field(n, f, &required, by_name, atomic)).collect();
     match go.get(&name) {
         Some(order) => {
             for f in &mut fields {
@@ -349,7 +355,7 @@ fn def(
         proto_only: raw.proto_only,
         unions: raw.unions,
         preserve_unknown: false,
-        index: HashMap::new(),
+        index: Box::default(),
     };
     def.reindex();
     def
