@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A source of the current time, cheap to clone and shared by all handles of one cluster.
 #[derive(Clone, Debug)]
@@ -11,8 +13,11 @@ pub struct Clock(Arc<Source>);
 #[derive(Debug)]
 enum Source {
     Real,
-    /// Microseconds since the epoch.
-    Manual(AtomicI64),
+    Manual {
+        /// Since the epoch.
+        micros: AtomicI64,
+        moved: Notify,
+    },
 }
 
 impl Clock {
@@ -25,7 +30,7 @@ impl Clock {
     /// A clock that stands still until [`advance`](Self::advance) moves it.
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Arc::new(Source::Manual(AtomicI64::new(start.as_microsecond()))))
+        Self(Arc::new(Source::Manual { micros: AtomicI64::new(start.as_microsecond()), moved: Notify::new() }))
     }
 
     /// The current time.
@@ -34,7 +39,7 @@ impl Clock {
         match &*self.0 {
             #[allow(clippy::disallowed_methods, reason = "the one place where real time enters")]
             Source::Real => Timestamp::now(),
-            Source::Manual(micros) => {
+            Source::Manual { micros, .. } => {
                 Timestamp::from_microsecond(micros.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
             }
         }
@@ -43,7 +48,7 @@ impl Clock {
     /// Whether time only moves when told to.
     #[must_use]
     pub fn is_manual(&self) -> bool {
-        matches!(*self.0, Source::Manual(_))
+        matches!(*self.0, Source::Manual { .. })
     }
 
     /// Moves a manual clock forward; a real clock is left alone and `false` is returned.
@@ -51,10 +56,35 @@ impl Clock {
     pub fn advance(&self, by: SignedDuration) -> bool {
         match &*self.0 {
             Source::Real => false,
-            Source::Manual(micros) => {
+            Source::Manual { micros, moved } => {
                 let step = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
                 let _ = micros.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |t| Some(t.saturating_add(step)));
+                moved.notify_waiters();
                 true
+            }
+        }
+    }
+
+    /// Waits until it is that late. Cancel-safe.
+    pub async fn reached(&self, at: Timestamp) {
+        loop {
+            match &*self.0 {
+                Source::Real => {
+                    let left = at.duration_since(self.now());
+                    let Ok(left) = Duration::try_from(left) else { return };
+                    if left.is_zero() {
+                        return;
+                    }
+                    tokio::time::sleep(left).await;
+                }
+                Source::Manual { moved, .. } => {
+                    let mut later = std::pin::pin!(moved.notified());
+                    later.as_mut().enable();
+                    if self.now() >= at {
+                        return;
+                    }
+                    later.await;
+                }
             }
         }
     }
@@ -81,6 +111,7 @@ pub fn rfc3339_micro(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
 
     #[test]
     fn a_manual_clock_moves_only_when_told() {
@@ -89,5 +120,17 @@ mod tests {
         assert!(clock.advance(SignedDuration::from_secs(5)));
         assert_eq!(clock.now_rfc3339(), "2023-11-14T22:13:25Z");
         assert_eq!(rfc3339_micro(clock.now()), "2023-11-14T22:13:25.000000Z");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_time_is_woken_when_it_comes() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let mut waiting = Box::pin(clock.reached(Timestamp::from_second(10).unwrap()));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(clock.advance(SignedDuration::from_secs(9)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(clock.advance(SignedDuration::from_secs(1)));
+        waiting.await;
+        Clock::real().reached(Timestamp::UNIX_EPOCH).await;
     }
 }

@@ -30,8 +30,16 @@ impl Ids {
         self.0.lock().fill(&mut b);
         b[6] = b[6] & 0x0f | 0x40;
         b[8] = b[8] & 0x3f | 0x80;
-        let h = |r: std::ops::Range<usize>| b[r].iter().map(|x| format!("{x:02x}")).collect::<String>();
-        format!("{}-{}-{}-{}-{}", h(0..4), h(4..6), h(6..8), h(8..10), h(10..16))
+        let mut uid = String::with_capacity(36);
+        for (i, byte) in b.into_iter().enumerate() {
+            if matches!(i, 4 | 6 | 8 | 10) {
+                uid.push('-');
+            }
+            for digit in [byte >> 4, byte & 0x0f] {
+                uid.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+        }
+        uid
     }
 
     /// A random suffix of five characters.
