@@ -1,0 +1,140 @@
+//! How a server is configured before it starts.
+
+use crate::clock::Clock;
+use crate::controllers::Controllers;
+use crate::serve::{FakeServer, StartError};
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Who may do what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Everyone is an administrator.
+    #[default]
+    Off,
+    /// Credentials are checked and RBAC decides.
+    Rbac,
+}
+
+/// Seed of uids, names and dice unless another is given.
+pub const DEFAULT_SEED: u64 = 1;
+
+/// Configuration of a [`FakeServer`]. Defaults: loopback, a free port, plain HTTP, everyone is admin, real clock,
+/// seed 1, no controllers.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct FakeServerBuilder {
+    pub(crate) seed: u64,
+    pub(crate) clock: Clock,
+    pub(crate) auth: AuthMode,
+    pub(crate) token_file: Option<String>,
+    pub(crate) tls: bool,
+    pub(crate) bind: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) controllers: Controllers,
+    pub(crate) admin_token: Option<String>,
+    pub(crate) access_log: bool,
+    pub(crate) journal_capacity: usize,
+    pub(crate) objects: Vec<Value>,
+}
+
+impl Default for FakeServerBuilder {
+    fn default() -> Self {
+        Self {
+            seed: DEFAULT_SEED,
+            clock: Clock::real(),
+            auth: AuthMode::Off,
+            token_file: None,
+            tls: false,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            controllers: Controllers::none(),
+            admin_token: None,
+            access_log: false,
+            journal_capacity: crate::access::DEFAULT_CAPACITY,
+            objects: Vec::new(),
+        }
+    }
+}
+
+impl FakeServerBuilder {
+    /// Seed of uids, generated names and allocation dice.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Source of time.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who may do what.
+    pub fn auth(mut self, mode: AuthMode) -> Self {
+        self.auth = mode;
+        self
+    }
+
+    /// Static bearer tokens in kube's CSV form: `token,user,uid,"group1,group2"`.
+    pub fn token_file(mut self, csv: impl Into<String>) -> Self {
+        self.token_file = Some(csv.into());
+        self
+    }
+
+    /// TLS with a CA made at the start.
+    pub fn tls(mut self, on: bool) -> Self {
+        self.tls = on;
+        self
+    }
+
+    /// Address to listen on.
+    pub fn bind(mut self, address: IpAddr) -> Self {
+        self.bind = address;
+        self
+    }
+
+    /// Port to listen on; 0 picks a free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Controllers that run beside the server.
+    pub fn controllers(mut self, controllers: Controllers) -> Self {
+        self.controllers = controllers;
+        self
+    }
+
+    /// Token of the admin API; random by default.
+    pub fn admin_token(mut self, token: impl Into<String>) -> Self {
+        self.admin_token = Some(token.into());
+        self
+    }
+
+    /// One log line a request, at target `fakeserver::access`.
+    pub fn access_log(mut self, on: bool) -> Self {
+        self.access_log = on;
+        self
+    }
+
+    /// How many requests the journal remembers (default 10,000).
+    pub fn journal_capacity(mut self, entries: usize) -> Self {
+        self.journal_capacity = entries;
+        self
+    }
+
+    /// Objects to create before the server answers, CRDs and namespaces first.
+    pub fn objects(mut self, objects: impl IntoIterator<Item = Value>) -> Self {
+        self.objects.extend(objects);
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// [`StartError`] when the address cannot be bound, a token file or an initial object is refused.
+    pub async fn start(self) -> Result<FakeServer, StartError> {
+        FakeServer::launch(self).await
+    }
+}

@@ -1,0 +1,246 @@
+//! A request's way through the server, top to bottom: read it, identify the caller, authorize, route, answer.
+//!
+//! Counterpart: `DefaultBuildHandlerChain` and the installers of `endpoints/installer.go`. The order of the steps is
+//! the real server's, so that a refusal of an earlier step hides all that a later one would have said.
+
+use super::context::RequestContext;
+use super::negotiate::Accepted;
+use super::request_info::{RequestInfo, param, parse_query};
+use super::{component_status, create, delete, get, list, non_resource, patch, respond, subresources, update, watch};
+use crate::auth::RequestAttributes;
+use crate::catalog::ResourceInfo;
+use crate::handle::Core;
+use crate::strategies::UserInfo;
+use axum::body::Body;
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http::{Method, Request, Response};
+use parking_lot::Mutex;
+use rehearsal_apimachinery::status::Status;
+use std::sync::Arc;
+
+/// The client certificate of the connection, put there by the TLS listener.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PeerCertificate(pub(crate) Option<Vec<u8>>);
+
+/// Answers any request.
+pub(crate) async fn dispatch(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
+    let audit_id = request.headers().get("audit-id").cloned();
+    let started = core.access.start(&request);
+    let mut response = handle(&core, request).await;
+    let headers = response.headers_mut();
+    let audit_id = audit_id.or_else(|| HeaderValue::from_str(&core.registry.ids().uid()).ok());
+    if let Some(id) = audit_id {
+        headers.insert("audit-id", id);
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+    core.access.finish(started, &response);
+    response
+}
+
+async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let query = parse_query(parts.uri.query().unwrap_or_default());
+    let path = parts.uri.path();
+    if path.starts_with("/_rehearsal/") {
+        return super::admin::handle(core, &parts, &query, body).await;
+    }
+    let Ok(info) = RequestInfo::parse(&parts.method, path, &query) else {
+        let text = format!(
+            "Internal Server Error: {path:?}: failed to create RequestInfo: unable to determine kind and namespace from url, {path}\n"
+        );
+        return respond::text(500, text);
+    };
+    if info.verb != "watch"
+        && let Err(status) = check_timeout(param(&query, "timeout"))
+    {
+        return respond::status(&Accepted::json(), &status);
+    }
+    let peer = parts.extensions.get::<PeerCertificate>().and_then(|p| p.0.clone());
+    let user = match core.identify(&parts.headers, peer.as_deref(), &info, &query) {
+        Ok(user) => user,
+        Err(status) => return respond::status(&error_form(&parts.headers, &query), &status),
+    };
+    if let Err(status) = core.authorize(&attributes(&user, &info, &query)) {
+        return with_flow(core, respond::status(&error_form(&parts.headers, &query), &status));
+    }
+    if !info.is_resource {
+        return with_flow(core, non_resource::handle(core, &parts, &query, body).await);
+    }
+    let row = core.registry.table().lookup(&info.group, &info.version, &info.resource);
+    let Some(row) = row.filter(|row| !info.malformed && !is_misplaced(row, &info)) else {
+        return with_flow(core, unrouted(core, &info, &parts.headers, &query));
+    };
+    let mut cx = RequestContext {
+        core: core.clone(),
+        request: info,
+        info: row,
+        headers: parts.headers,
+        query,
+        user,
+        body: Mutex::new(Some(body)),
+        warnings: Vec::new(),
+    };
+    let outcome = route(&mut cx, &parts.method).await;
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(status) => respond::status(&error_form(&cx.headers, &cx.query), &status),
+    };
+    if let Some(text) = cx.info.deprecated.clone() {
+        cx.warnings.insert(0, text);
+    }
+    respond::warn(&mut response, &cx.warnings);
+    with_flow(core, response)
+}
+
+/// Errors are written in the form the client asked for, where that can be told.
+fn error_form(headers: &http::HeaderMap, query: &super::request_info::Query) -> Accepted {
+    let offer = super::negotiate::Offer { protobuf: true, transforms: true, stream: false, custom: true };
+    match super::negotiate::accept(headers, query, offer) {
+        Ok(accepted) => Accepted { transform: super::negotiate::Transform::None, ..accepted },
+        Err(_) => Accepted { pretty: true, ..Accepted::json() },
+    }
+}
+
+/// `timeout` must be a Go duration.
+fn check_timeout(text: Option<&str>) -> Result<(), Status> {
+    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(()) };
+    match rehearsal_apimachinery::time::parse_duration(text) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Status::bad_request(format!("invalid timeout specified in the request URL - {e}"))),
+    }
+}
+
+/// Headers that tell which flow schema and priority level took the request.
+fn with_flow(core: &Core, mut response: Response<Body>) -> Response<Body> {
+    if response.status() != http::StatusCode::UNAUTHORIZED {
+        for (name, uid) in [
+            ("x-kubernetes-pf-flowschema-uid", &core.flow_schema_uid),
+            ("x-kubernetes-pf-prioritylevel-uid", &core.priority_level_uid),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(uid) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
+    response
+}
+
+pub(crate) fn attributes(user: &UserInfo, info: &RequestInfo, query: &super::request_info::Query) -> RequestAttributes {
+    RequestAttributes {
+        user: user.clone(),
+        verb: info.verb.clone(),
+        group: info.group.clone(),
+        version: info.version.clone(),
+        resource: info.resource.clone(),
+        subresource: info.subresource.clone(),
+        namespace: info.namespace.clone(),
+        name: info.name.clone(),
+        path: info.path.clone(),
+        is_resource: info.is_resource,
+        field_selector: param(query, "fieldSelector").map(str::to_owned).filter(|_| selects(info)),
+        label_selector: param(query, "labelSelector").map(str::to_owned).filter(|_| selects(info)),
+    }
+}
+
+/// Selectors are shown to the authorizer for these verbs only.
+fn selects(info: &RequestInfo) -> bool {
+    matches!(info.verb.as_str(), "list" | "watch" | "deletecollection")
+}
+
+/// 404 for a resource path that leads nowhere: a Status below built-in groups, plain text elsewhere.
+fn unrouted(
+    core: &Core,
+    info: &RequestInfo,
+    headers: &http::HeaderMap,
+    query: &super::request_info::Query,
+) -> Response<Body> {
+    let table = core.registry.table();
+    if info.group.is_empty() && info.path.starts_with("/api/") || table.is_builtin_group(&info.group) {
+        return respond::status(&error_form(headers, query), &Status::no_such_resource());
+    }
+    respond::page_not_found()
+}
+
+/// Picks the handler: by subresource, then by verb.
+async fn route(cx: &mut RequestContext, method: &Method) -> Result<Response<Body>, Status> {
+    check_scope(cx)?;
+    if !cx.request.subresource.is_empty() {
+        return subresources::route(cx, method).await;
+    }
+    let only_get = cx.request.watch_path && *method != Method::GET;
+    if *method == Method::HEAD || *method == Method::OPTIONS || only_get {
+        return Err(Status::method_not_allowed());
+    }
+    if cx.info.is_review() && cx.request.verb == "create" {
+        return subresources::review::review(cx).await;
+    }
+    let verb = cx.request.verb.clone();
+    // Whether a kind can be watched is the watch handler's question: its refusal has words of its own.
+    if !offered(&cx.info, &verb) && verb != "watch" {
+        return Err(Status::method_not_allowed());
+    }
+    match verb.as_str() {
+        "get" if cx.info.kind == "ComponentStatus" => component_status::get(cx),
+        "list" if cx.info.kind == "ComponentStatus" => component_status::list(cx),
+        "get" => {
+            check_path_name(&cx.request.name)?;
+            get::get(cx).await
+        }
+        "list" => list::list(cx).await,
+        "watch" => watch::watch(cx).await,
+        "create" if cx.info.namespaced && cx.request.namespace.is_empty() => Err(Status::method_not_allowed()),
+        "create" if !cx.request.name.is_empty() => Err(Status::method_not_allowed()),
+        "create" if cx.info.kind == "Binding" => subresources::binding::create(cx).await,
+        "create" => create::create(cx).await,
+        "update" => update::update(cx).await,
+        "patch" => patch::patch(cx).await,
+        "delete" => delete::delete(cx).await,
+        "deletecollection" if cx.info.namespaced && cx.request.namespace.is_empty() => {
+            Err(Status::method_not_allowed())
+        }
+        "deletecollection" => delete::delete_collection(cx).await,
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// A terminating custom resource does everything that an established one does, but create.
+fn offered(info: &ResourceInfo, verb: &str) -> bool {
+    if info.custom { ResourceInfo::CUSTOM_VERBS.contains(&verb) } else { info.has_verb(verb) }
+}
+
+/// Whether a custom resource is not served at this URL because of its scope.
+fn is_misplaced(row: &ResourceInfo, request: &RequestInfo) -> bool {
+    let across = matches!(request.verb.as_str(), "list" | "watch");
+    row.custom
+        && match (row.namespaced, request.namespace.is_empty()) {
+            (false, false) => true,
+            (true, true) => !across,
+            _ => false,
+        }
+}
+
+/// Collections answer PUT and PATCH with 405; a namespaced object without a namespace leads nowhere.
+fn check_scope(cx: &RequestContext) -> Result<(), Status> {
+    let request = &cx.request;
+    let on_collection = request.name.is_empty() || matches!(request.verb.as_str(), "list" | "deletecollection");
+    if !on_collection && cx.info.namespaced && request.namespace.is_empty() && request.verb != "watch" {
+        return Err(Status::no_such_resource());
+    }
+    if !cx.info.namespaced && !request.namespace.is_empty() && request.resource != "namespaces" {
+        return Err(Status::no_such_resource());
+    }
+    if on_collection && matches!(request.verb.as_str(), "update" | "patch") {
+        return Err(Status::method_not_allowed());
+    }
+    Ok(())
+}
+
+/// 400 for names that no path segment may have.
+pub(crate) fn check_path_name(name: &str) -> Result<(), Status> {
+    let why = match name {
+        "." | ".." => format!("may not be '{name}'"),
+        n if n.contains('%') => "may not contain '%'".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Status::bad_request(format!("Name parameter invalid: {name:?}: {why}")))
+}
