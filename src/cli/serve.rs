@@ -1,0 +1,179 @@
+//! `rehearsal serve`: the fake API server as a process.
+
+use crate::load;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use rehearsal_fakeserver::auth::write_atomically;
+use rehearsal_fakeserver::builder::AuthMode;
+use rehearsal_fakeserver::clock::Clock;
+use rehearsal_fakeserver::controllers::Controllers;
+use rehearsal_fakeserver::{FakeServer, FakeServerBuilder};
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Where a manual clock starts: 2026-01-01T00:00:00Z, so that runs agree.
+const MANUAL_START: i64 = 1_767_225_600;
+
+/// Who may do what.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Auth {
+    /// Everyone is an administrator.
+    #[default]
+    Off,
+    /// Credentials are checked and RBAC decides.
+    Rbac,
+}
+
+/// Where time comes from.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum ClockKind {
+    /// The machine's clock.
+    #[default]
+    Real,
+    /// A clock that the admin API moves, starting at 2026-01-01T00:00:00Z.
+    Manual,
+}
+
+/// Flags of a server, shared by `serve` and `run`.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArgs {
+    /// Port to listen on; 0 picks a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub bind: IpAddr,
+    /// Plain HTTP instead of TLS with a CA of its own.
+    #[arg(long)]
+    pub http: bool,
+    /// Objects to load: YAML or JSON files, directories, `-` for standard input (repeatable).
+    #[arg(long, value_name = "DIR|FILE")]
+    pub load: Vec<PathBuf>,
+    /// CustomResourceDefinitions to load before everything else: files, directories, Helm charts (repeatable).
+    #[arg(long, value_name = "DIR|FILE")]
+    pub crds: Vec<PathBuf>,
+    /// Controllers beside the server: none, default, all, or a comma-separated list.
+    #[arg(long, value_name = "none|default|all|LIST")]
+    pub controllers: Option<String>,
+    /// Who may do what.
+    #[arg(long, value_enum, default_value_t)]
+    pub auth: Auth,
+    /// Static bearer tokens, in kube's CSV form: token,user,uid,"group1,group2".
+    #[arg(long, value_name = "CSV")]
+    pub token_file: Option<PathBuf>,
+    /// Seed of uids, generated names and allocation dice.
+    #[arg(long, default_value_t = rehearsal_fakeserver::builder::DEFAULT_SEED)]
+    pub seed: u64,
+    /// Where time comes from.
+    #[arg(long, value_enum, default_value_t)]
+    pub clock: ClockKind,
+    /// One log line a request.
+    #[arg(long)]
+    pub access_log: bool,
+    /// Token of the admin API; random by default.
+    #[arg(long, env = "REHEARSAL_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+}
+
+/// Flags of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+    /// Where to write the kubeconfig (default: rehearsal.kubeconfig in the temporary directory, named after the port).
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig_out: Option<PathBuf>,
+    /// Where to write the admin token, readable by the owner alone.
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_out: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    /// The configuration these flags ask for; `controllers` is the default of the command.
+    ///
+    /// # Errors
+    /// Unreadable files and unknown controllers.
+    pub fn builder(&self, controllers: Controllers) -> anyhow::Result<FakeServerBuilder> {
+        let clock = match self.clock {
+            ClockKind::Real => Clock::real(),
+            ClockKind::Manual => Clock::manual(Timestamp::from_second(MANUAL_START)?),
+        };
+        let controllers = match &self.controllers {
+            Some(list) => Controllers::parse(list)?,
+            None => controllers,
+        };
+        let mut builder = FakeServer::builder()
+            .seed(self.seed)
+            .clock(clock)
+            .bind(self.bind)
+            .port(self.port)
+            .tls(!self.http)
+            .controllers(controllers)
+            .access_log(self.access_log)
+            .auth(match self.auth {
+                Auth::Off => AuthMode::Off,
+                Auth::Rbac => AuthMode::Rbac,
+            });
+        if let Some(path) = &self.token_file {
+            let csv = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+            builder = builder.token_file(csv);
+        }
+        if let Some(token) = &self.admin_token {
+            builder = builder.admin_token(token);
+        }
+        Ok(builder)
+    }
+
+    /// Starts a server and loads what the flags name.
+    ///
+    /// # Errors
+    /// Unreadable files, refused objects, an address that cannot be bound.
+    pub async fn start(&self, controllers: Controllers) -> anyhow::Result<FakeServer> {
+        let server = self.builder(controllers)?.start().await?;
+        load::crds(&server, &self.crds).await?;
+        load::objects(&server, &self.load).await?;
+        Ok(server)
+    }
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = args.server.start(Controllers::none()).await?;
+    let kubeconfig = kubeconfig_path(&args, &server);
+    write_atomically(&kubeconfig, &server.kubeconfig()?).with_context(|| format!("write {}", kubeconfig.display()))?;
+    if let Some(path) = &args.admin_token_out {
+        write_atomically(path, server.admin_token()).with_context(|| format!("write {}", path.display()))?;
+    }
+    announce(&server.url(), &kubeconfig)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    server.shutdown().await;
+    if args.kubeconfig_out.is_none() {
+        let _ = std::fs::remove_file(&kubeconfig);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kubeconfig_path(args: &ServeArgs, server: &FakeServer) -> PathBuf {
+    let named = || std::env::temp_dir().join(format!("rehearsal-{}.kubeconfig", server.address().port()));
+    args.kubeconfig_out.clone().unwrap_or_else(named)
+}
+
+/// One line for programs on stdout, and how to use it for people on stderr.
+fn announce(url: &str, kubeconfig: &Path) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready url={url} kubeconfig={}", kubeconfig.display())?;
+    out.flush()?;
+    eprintln!("Try it:  KUBECONFIG={} kubectl get namespaces", kubeconfig.display());
+    Ok(())
+}
