@@ -1,0 +1,37 @@
+//! How often what has happened: tallies by rule and scope, in shards, so that lanes do not wait for each other.
+//!
+//! A tally is taken and updated under one lock, so two requests of one scope never see the same number. Tallies stay for
+//! the life of the engine: their number is that of the scopes that rules have matched.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// What is known of one scope of one rule.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) seen: u64,
+    pub(crate) fired: u64,
+    pub(crate) last_fired: Option<Duration>,
+}
+
+const SHARDS: usize = 16;
+
+type Key = (usize, u128);
+
+/// Tallies of one kind.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    shards: [Mutex<HashMap<Key, Tally>>; SHARDS],
+}
+
+impl Counters {
+    /// Counts one more and lets `update` decide with the tally in hand.
+    pub(crate) fn count<T>(&self, rule: usize, scope: u128, update: impl FnOnce(&mut Tally) -> T) -> T {
+        let shard = &self.shards[(scope as usize ^ rule) % SHARDS];
+        let mut tallies = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = tallies.entry((rule, scope)).or_default();
+        tally.seen += 1;
+        update(tally)
+    }
+}

@@ -1,0 +1,359 @@
+//! Which requests a rule is about: the conditions as a plan says them, and compiled for asking.
+//!
+//! Conditions of different kinds must all hold; of one kind, any of the listed values will do.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::action::Stage;
+use crate::facts::{EventType, Protocol, RequestFacts};
+use crate::glob::Pattern;
+
+/// The Kubernetes verbs, and the methods of non-resource paths.
+pub(crate) const VERBS: [&str; 12] = [
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "head",
+    "options",
+    "post",
+    "put",
+];
+
+/// A set of verbs; bit 15 is every verb that is not listed.
+pub(crate) type VerbSet = u16;
+
+pub(crate) const READ_VERBS: VerbSet = bits(&[0, 1, 8, 9]) | 1 << 15;
+pub(crate) const WRITE_VERBS: VerbSet = bits(&[3, 4, 5, 6, 7, 10, 11]);
+pub(crate) const WATCH: VerbSet = bits(&[2]);
+pub(crate) const GET: VerbSet = bits(&[0]);
+
+const fn bits(positions: &[usize]) -> VerbSet {
+    let (mut set, mut i) = (0, 0);
+    while i < positions.len() {
+        set |= 1 << positions[i];
+        i += 1;
+    }
+    set
+}
+
+pub(crate) fn verb_index(verb: &str) -> usize {
+    VERBS.iter().position(|known| *known == verb).unwrap_or(15)
+}
+
+/// The conditions of a rule, as written. Empty ones hold for everything.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct When {
+    pub(crate) verb: Vec<String>,
+    pub(crate) resource: Vec<String>,
+    pub(crate) group: Vec<String>,
+    pub(crate) version: Vec<String>,
+    pub(crate) subresource: Vec<String>,
+    pub(crate) namespace: Vec<String>,
+    pub(crate) name: Vec<String>,
+    pub(crate) lane: Vec<String>,
+    pub(crate) user_agent: Vec<String>,
+    pub(crate) method: Vec<String>,
+    pub(crate) path: Vec<String>,
+    pub(crate) header: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) object: BTreeMap<String, String>,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) dry_run: Option<bool>,
+    pub(crate) connection: Option<u64>,
+    pub(crate) stream: Option<u64>,
+    pub(crate) event: Vec<EventType>,
+}
+
+/// What a rule is asked about.
+pub(crate) struct Subject<'a> {
+    pub(crate) moment: Moment,
+    pub(crate) facts: RequestFacts<'a>,
+    pub(crate) event: Option<EventType>,
+    verb: usize,
+    /// Prints of lane, namespace and name: a hundred rules about other objects are told by three numbers.
+    prints: [u64; 3],
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn new(moment: Moment, facts: &RequestFacts<'a>, event: Option<EventType>) -> Self {
+        let prints = [facts.lane, facts.namespace, facts.name].map(print);
+        Self { moment, facts: *facts, event, verb: verb_index(facts.verb), prints }
+    }
+
+    /// The position of the verb, as [`verb_index`] gives it.
+    pub(crate) fn verb(&self) -> usize {
+        self.verb
+    }
+}
+
+/// FNV-1a, never 0: equal texts have equal prints, and different ones nearly always differ.
+fn print(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        | 1
+}
+
+/// The print of a condition that only one text meets; 0 for every other condition.
+fn print_of(condition: &[String]) -> u64 {
+    match condition {
+        [one] if !one.contains(['*', '?']) => print(one),
+        _ => 0,
+    }
+}
+
+/// The three occasions on which an engine is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Connection,
+    Request,
+    Frame,
+}
+
+impl From<Stage> for Moment {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Connection => Self::Connection,
+            Stage::Frame => Self::Frame,
+            _ => Self::Request,
+        }
+    }
+}
+
+/// Compiled conditions.
+#[derive(Debug)]
+pub(crate) struct Matcher {
+    pub(crate) verbs: VerbSet,
+    prints: [u64; 3],
+    /// Resource and, when it was given, group.
+    pub(crate) resources: Vec<(String, Option<String>)>,
+    exact: Vec<(Part, Vec<String>)>,
+    globs: Vec<(Part, Vec<Pattern>)>,
+    headers: Vec<(String, Pattern)>,
+    members: Vec<(Vec<String>, Pattern)>,
+    protocol: Option<Protocol>,
+    dry_run: Option<bool>,
+    connection: Option<u64>,
+    stream: Option<u64>,
+    event: Vec<EventType>,
+}
+
+/// A textual part of a request.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Group,
+    Version,
+    Subresource,
+    Lane,
+    Method,
+    Namespace,
+    Name,
+    UserAgent,
+    Path,
+}
+
+impl Part {
+    fn of<'a>(self, facts: &RequestFacts<'a>) -> &'a str {
+        match self {
+            Self::Group => facts.group,
+            Self::Version => facts.version,
+            Self::Subresource => facts.subresource,
+            Self::Lane => facts.lane,
+            Self::Method => facts.method,
+            Self::Namespace => facts.namespace,
+            Self::Name => facts.name,
+            Self::UserAgent => facts.user_agent,
+            Self::Path => facts.path,
+        }
+    }
+
+    fn field(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Version => "version",
+            Self::Subresource => "subresource",
+            Self::Lane => "lane",
+            Self::Method => "method",
+            Self::Namespace => "namespace",
+            Self::Name => "name",
+            Self::UserAgent => "userAgent",
+            Self::Path => "path",
+        }
+    }
+}
+
+impl Matcher {
+    /// `verbs` are those that both the rule and its faults are about.
+    pub(crate) fn new(when: &When, verbs: VerbSet) -> Self {
+        let exact = [
+            (Part::Group, &when.group),
+            (Part::Version, &when.version),
+            (Part::Subresource, &when.subresource),
+            (Part::Lane, &when.lane),
+            (Part::Method, &when.method),
+        ];
+        let globs = [
+            (Part::Namespace, &when.namespace),
+            (Part::Name, &when.name),
+            (Part::UserAgent, &when.user_agent),
+            (Part::Path, &when.path),
+        ];
+        let labels = when
+            .labels
+            .iter()
+            .map(|(key, value)| (vec!["metadata".to_owned(), "labels".to_owned(), key.clone()], Pattern::new(value)));
+        let members =
+            when.object.iter().map(|(path, value)| (path.split('.').map(str::to_owned).collect(), Pattern::new(value)));
+        let any_resource = when.resource.iter().any(|resource| resource == "*");
+        let resources = when.resource.iter().map(|resource| split_resource(resource));
+        Self {
+            verbs,
+            // Lanes are no globs; a star in the name of one only costs the longer look.
+            prints: [&when.lane, &when.namespace, &when.name].map(|condition| print_of(condition)),
+            resources: if any_resource { Vec::new() } else { resources.collect() },
+            exact: exact.into_iter().filter(|(_, v)| !v.is_empty()).map(|(part, v)| (part, v.clone())).collect(),
+            globs: globs
+                .into_iter()
+                .filter(|(_, v)| !v.is_empty())
+                .map(|(part, v)| (part, v.iter().map(|text| Pattern::new(text)).collect()))
+                .collect(),
+            headers: when.header.iter().map(|(k, v)| (k.to_ascii_lowercase(), Pattern::new(v))).collect(),
+            members: labels.chain(members).collect(),
+            protocol: when.protocol,
+            dry_run: when.dry_run,
+            connection: when.connection,
+            stream: when.stream,
+            event: when.event.clone(),
+        }
+    }
+
+    /// Whether a closer look is worth while. Never says no where [`Matcher::mismatch`] finds none.
+    pub(crate) fn may_match(&self, subject: &Subject<'_>) -> bool {
+        self.prints.iter().zip(&subject.prints).all(|(wanted, found)| *wanted == 0 || wanted == found)
+    }
+
+    /// The first field that does not match; `None` when all do. Cheap conditions come first.
+    pub(crate) fn mismatch(&self, subject: &Subject<'_>) -> Option<&'static str> {
+        let facts = &subject.facts;
+        if subject.moment != Moment::Connection {
+            if self.verbs & (1 << subject.verb) == 0 {
+                return Some("verb");
+            }
+            if !self.resources.is_empty() && !self.resources.iter().any(|wanted| is_resource(wanted, facts)) {
+                return Some("resource");
+            }
+        }
+        self.texts(facts).or_else(|| self.numbers(subject)).or_else(|| self.inside(facts))
+    }
+
+    fn texts(&self, facts: &RequestFacts<'_>) -> Option<&'static str> {
+        let exact = self.exact.iter().find(|(part, wanted)| !wanted.iter().any(|w| w == part.of(facts)));
+        exact.map(|(part, _)| part.field()).or_else(|| {
+            let glob = self.globs.iter().find(|(part, wanted)| !wanted.iter().any(|w| w.matches(part.of(facts))));
+            glob.map(|(part, _)| part.field())
+        })
+    }
+
+    fn numbers(&self, subject: &Subject<'_>) -> Option<&'static str> {
+        let facts = &subject.facts;
+        let checks = [
+            ("protocol", self.protocol.is_none_or(|p| p == facts.protocol)),
+            ("dryRun", self.dry_run.is_none_or(|d| d == facts.dry_run)),
+            ("connection", self.connection.is_none_or(|n| n == facts.connection)),
+            ("stream", self.stream.is_none_or(|n| n == facts.stream)),
+            ("type", self.event.is_empty() || subject.event.is_some_and(|event| self.event.contains(&event))),
+        ];
+        checks.into_iter().find(|(_, holds)| !holds).map(|(field, _)| field)
+    }
+
+    fn inside(&self, facts: &RequestFacts<'_>) -> Option<&'static str> {
+        let header = |(name, wanted): &(String, Pattern)| {
+            facts.headers.iter().any(|(key, value)| key.eq_ignore_ascii_case(name) && wanted.matches(value))
+        };
+        let member = |(path, wanted): &(Vec<String>, Pattern)| {
+            facts.object.and_then(|object| at(object, path)).is_some_and(|found| scalar_matches(found, wanted))
+        };
+        if !self.headers.iter().all(header) {
+            return Some("header");
+        }
+        if self.members.iter().all(member) { None } else { Some("object") }
+    }
+}
+
+fn is_resource((resource, group): &(String, Option<String>), facts: &RequestFacts<'_>) -> bool {
+    resource == facts.resource && group.as_ref().is_none_or(|group| group == facts.group)
+}
+
+/// `deployments.apps` is resource and group; `pods` is a resource in any group.
+pub(crate) fn split_resource(text: &str) -> (String, Option<String>) {
+    match text.split_once('.') {
+        Some((resource, group)) => (resource.to_owned(), Some(group.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+/// The member at a dotted path; list items are numbered from 0.
+fn at<'v>(object: &'v Value, path: &[String]) -> Option<&'v Value> {
+    path.iter().try_fold(object, |value, step| match value {
+        Value::Object(map) => map.get(step),
+        Value::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
+        _ => None,
+    })
+}
+
+fn scalar_matches(found: &Value, wanted: &Pattern) -> bool {
+    match found {
+        Value::String(text) => wanted.matches(text),
+        Value::Number(number) => wanted.matches(&number.to_string()),
+        Value::Bool(truth) => wanted.matches(if *truth { "true" } else { "false" }),
+        Value::Null => wanted.matches(""),
+        // A list or a map has no text, so only `*` (it is there) can match it.
+        _ => *wanted == Pattern::Any,
+    }
+}
+
+impl When {
+    /// Whether everything that `other` can match is matched by this one too. May say no where the truth is yes.
+    pub(crate) fn covers(&self, other: &When) -> bool {
+        fn list(mine: &[String], theirs: &[String]) -> bool {
+            let open = mine.is_empty() || mine.iter().any(|pattern| pattern == "*");
+            open || (!theirs.is_empty() && theirs.iter().all(|one| mine.contains(one)))
+        }
+        fn map(mine: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>) -> bool {
+            mine.iter().all(|(key, value)| theirs.get(key) == Some(value))
+        }
+        fn one<T: PartialEq + Copy>(mine: Option<T>, theirs: Option<T>) -> bool {
+            mine.is_none() || mine == theirs
+        }
+        let lists = [
+            (&self.resource, &other.resource),
+            (&self.group, &other.group),
+            (&self.version, &other.version),
+            (&self.subresource, &other.subresource),
+            (&self.namespace, &other.namespace),
+            (&self.name, &other.name),
+            (&self.lane, &other.lane),
+            (&self.user_agent, &other.user_agent),
+            (&self.method, &other.method),
+            (&self.path, &other.path),
+        ];
+        lists.into_iter().all(|(mine, theirs)| list(mine, theirs))
+            && map(&self.header, &other.header)
+            && map(&self.labels, &other.labels)
+            && map(&self.object, &other.object)
+            && one(self.protocol, other.protocol)
+            && one(self.dry_run, other.dry_run)
+            && one(self.connection, other.connection)
+            && one(self.stream, other.stream)
+            && (self.event.is_empty()
+                || (!other.event.is_empty() && other.event.iter().all(|e| self.event.contains(e))))
+    }
+}
+
+#[cfg(test)]
+mod tests;
