@@ -57,3 +57,22 @@ async fn patches_of_a_scale_are_validated_as_strictly_as_asked() {
         assert_eq!((answer.code, answer.warnings.len()), (code, warnings), "{validation}: {}", answer.text);
     }
 }
+
+#[tokio::test]
+async fn empty_annotations_of_a_custom_resource_are_none() {
+    // `kubectl diff` sends such a patch for every object it has not applied itself, and showed a difference.
+    let server = Server::start().await;
+    let schema = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let crd = serde_json::json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gadgets.example.com"}, "spec": {"group": "example.com", "scope": "Cluster",
+        "names": {"plural": "gadgets", "kind": "Gadget"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    assert_eq!(server.post(crds, crd.to_string()).await.code, 201);
+    let object = r#"{"apiVersion":"example.com/v1","kind":"Gadget","metadata":{"name":"g"}}"#;
+    let made = server.post("/apis/example.com/v1/gadgets", object.to_owned()).await.json();
+    let merge = [("content-type", "application/merge-patch+json")];
+    let patch = r#"{"metadata":{"annotations":{},"labels":{},"finalizers":[]}}"#;
+    let patched = server.send("PATCH", "/apis/example.com/v1/gadgets/g", &merge, patch).await.json();
+    assert_eq!(patched, made);
+}

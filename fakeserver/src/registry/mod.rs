@@ -44,7 +44,7 @@ use rehearsal_apimachinery::field::{FieldError, Path};
 use rehearsal_apimachinery::options::DeleteOptions;
 use rehearsal_apimachinery::status::{Status, StatusReason};
 use rehearsal_apimachinery::validation;
-use rehearsal_apimachinery::{GroupResource, ObjectMeta, ObjectMetaMut};
+use rehearsal_apimachinery::{Catalog, GroupResource, ObjectMeta, ObjectMetaMut};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -233,9 +233,10 @@ impl Registry {
 
     /// Puts the object into the one form that is stored and compared.
     fn normalize(target: &Target, object: &mut Value) {
-        if let Some(root) = target.info.root
-            && !target.info.custom
-        {
+        if target.info.custom {
+            return normalize_metadata(object);
+        }
+        if let Some(root) = target.info.root {
             json::normalize(object, &target.info.types, root);
         }
     }
@@ -388,5 +389,15 @@ fn decode_trusted(info: &ResourceInfo, object: Value) -> Result<Value, Status> {
         Some(root) if !info.custom => json::conform(object, &info.types, root, &mut findings)
             .map_err(|e| Status::bad_request(format!("{}: {e}", info.kind))),
         _ => crate::schema::custom::prune(info, object, &mut findings),
+    }
+}
+
+/// The metadata of a custom resource goes through the Go struct too (apiextensions-apiserver `schemaobjectmeta.Coerce`),
+/// so empty labels, annotations and finalizers are none.
+fn normalize_metadata(object: &mut Value) {
+    let types = &Catalog::builtin().types;
+    let meta = types.id("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    if let (Some(id), Some(value)) = (meta, object.get_mut("metadata")) {
+        json::normalize(value, types, id);
     }
 }
