@@ -90,12 +90,7 @@ impl Core {
     }
 
     /// Nobody may grant what they do not hold.
-    pub(crate) async fn escalation(&self, cx: &RequestContext, object: &Value) -> Result<(), Status> {
-        self.escalation_of(cx, object)
-    }
-
-    /// As [`escalation`](Self::escalation), for use within a change.
-    pub(crate) fn escalation_of(&self, cx: &RequestContext, object: &Value) -> Result<(), Status> {
+    pub(crate) fn check_escalation(&self, cx: &RequestContext, object: &Value) -> Result<(), Status> {
         if cx.info.group != "rbac.authorization.k8s.io" {
             return Ok(());
         }

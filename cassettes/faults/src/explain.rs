@@ -1,4 +1,4 @@
-//! What a plan would do to a list of requests, and why each rule did not fire. What `rehearsal faults explain` prints.
+//! What a plan would do to a list of requests, and why each rule did not fire.
 
 use std::fmt;
 use std::time::Duration;

@@ -14,7 +14,7 @@ pub(crate) async fn create(cx: &mut RequestContext) -> Result<Response<Body>, St
     let options = CreateOptions::from_query(&cx.query);
     invalid_options("CreateOptions", &options::validate_create_options(&options))?;
     let object = cx.decode(&bytes, &FieldValidation::parse(&options.field_validation))?;
-    cx.core.escalation(cx, &object).await?;
+    cx.core.check_escalation(cx, &object)?;
     let mut write = cx.write(&options.field_manager, options.is_dry_run());
     let outcome = cx.core.registry.create(&cx.collection_target(), object, &mut write).await;
     let warnings = write.warnings;

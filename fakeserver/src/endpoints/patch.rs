@@ -106,7 +106,7 @@ impl Patch<'_> {
         };
         let new = self.typed(doc, &mut findings)?;
         check_name(&new, &self.target.name)?;
-        self.cx.core.escalation_of(self.cx, &new)?;
+        self.cx.core.check_escalation(self.cx, &new)?;
         Ok(Change::To(new))
     }
 
@@ -187,7 +187,7 @@ impl Patch<'_> {
         managed_fields::check_kind(&intent, &wanted)?;
         let api_version = wanted.api_version();
         check_name(&intent, &self.target.name)?;
-        self.cx.core.escalation_of(self.cx, &intent)?;
+        self.cx.core.check_escalation(self.cx, &intent)?;
         let now = self.cx.core.registry.clock().now_rfc3339();
         let manager = managed_fields::Manager {
             name: &self.options.field_manager,

@@ -18,7 +18,7 @@ pub(crate) async fn update(cx: &mut RequestContext) -> Result<Response<Body>, St
     invalid_options("UpdateOptions", &options::validate_update_options(&options))?;
     let object = cx.decode(&bytes, &FieldValidation::parse(&options.field_validation))?;
     check_name(&object, &cx.request.name)?;
-    cx.core.escalation(cx, &object).await?;
+    cx.core.check_escalation(cx, &object)?;
     let mut write = cx.write(&options.field_manager, options.is_dry_run());
     let change = |_: Option<&Value>| Ok(Change::To(object.clone()));
     let outcome = cx.core.registry.update(&cx.target(), Mode::Replace, &mut write, &change).await;

@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 /// # Errors
 /// 400 when the binding names another Pod, 409 when the Pod is bound, being deleted or behind scheduling gates, 500
 /// when the target is none.
-#[allow(clippy::result_large_err)]
 pub fn apply_binding(pod: &mut Value, binding: &Value, now: Timestamp) -> Result<(), Status> {
     let name = str_at(&pod["metadata"], "name").to_owned();
     let bound = str_at(&binding["metadata"], "name");

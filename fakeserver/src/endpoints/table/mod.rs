@@ -43,7 +43,6 @@ impl IncludeObject {
     ///
     /// # Errors
     /// 400 for words that it does not know.
-    #[allow(clippy::result_large_err, reason = "refusals are rare and handed on at once")]
     pub fn parse(parameter: &str) -> Result<Self, Status> {
         match parameter {
             "" | "Metadata" => Ok(Self::Metadata),
