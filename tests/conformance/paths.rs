@@ -57,3 +57,15 @@ async fn aggregated_discovery_speaks_yaml() {
     assert_eq!((answer.code, answer.content_type.as_str()), (200, accept));
     assert!(answer.text.starts_with("apiVersion: apidiscovery.k8s.io/v2\n"), "{}", answer.text);
 }
+
+#[tokio::test]
+async fn plain_discovery_speaks_protobuf() {
+    // The core group's documents have no apiVersion in JSON, and could not be put into an envelope.
+    let server = Server::start().await;
+    for path in ["/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1"] {
+        let answer =
+            server.send("GET", path, &[("accept", "application/vnd.kubernetes.protobuf")], Body::empty()).await;
+        assert_eq!((answer.code, answer.content_type.as_str()), (200, "application/vnd.kubernetes.protobuf"), "{path}");
+        assert!(answer.text.starts_with("k8s\0"), "{path}");
+    }
+}

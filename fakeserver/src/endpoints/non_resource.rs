@@ -273,10 +273,20 @@ fn document(parts: &Parts, query: &Query, value: &impl Serialize) -> Response<Bo
     match negotiate::accept(&parts.headers, query, offer) {
         Ok(accepted) => {
             let accepted = Accepted { transform: Transform::None, ..accepted };
-            respond::encoded(&parts.headers, &accepted, 200, Bytes::from(serde_json::to_vec(value).unwrap_or_default()))
+            let json = if accepted.media == Media::Protobuf { with_version(value) } else { serde_json::to_vec(value) };
+            respond::encoded(&parts.headers, &accepted, 200, Bytes::from(json.unwrap_or_default()))
         }
         Err(status) => respond::status(&Accepted { pretty: true, ..Accepted::json() }, &status),
     }
+}
+
+/// The core group's documents leave out in JSON which version of the meta types they are; a protobuf envelope says it.
+fn with_version(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut value = serde_json::to_value(value)?;
+    if let Some(members) = value.as_object_mut() {
+        members.entry("apiVersion").or_insert_with(|| "v1".into());
+    }
+    serde_json::to_vec(&value)
 }
 
 // === OpenAPI ===
