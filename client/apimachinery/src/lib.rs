@@ -11,6 +11,7 @@ pub mod gvk;
 pub mod meta;
 pub mod options;
 pub mod quantity;
+pub mod request_info;
 pub mod selector;
 pub mod status;
 #[cfg(test)]

@@ -28,8 +28,8 @@ pub(super) fn decode_at(raw: &[u8], types: &Types, root: TypeId, depth: usize) -
     Ok(Value::Object(members))
 }
 
-struct Decoder<'p> {
-    plans: &'p Plans,
+pub(super) struct Decoder<'p> {
+    pub(super) plans: &'p Plans,
 }
 
 impl Decoder<'_> {
@@ -73,10 +73,7 @@ impl Decoder<'_> {
         {
             return self.packed(reader.body()?, member, into);
         }
-        let expected = if member.card == Card::Map { BODY } else { wire_of(member.kind) };
-        if wire != expected {
-            return Err(ProtobufError::WrongWireType { wire, field: go_name(&member.name) });
-        }
+        check_wire(member, wire)?;
         match (member.card, member.kind) {
             (_, Kind::Inline(id)) => self.message(reader.body()?, id, into, depth + 1),
             (Card::Map, _) => {
@@ -111,7 +108,7 @@ impl Decoder<'_> {
     }
 
     /// A map entry; what is missing is zero. Go does not look at wire types here.
-    fn entry(&self, body: &[u8], member: &Member, depth: usize) -> Result<(String, Value), ProtobufError> {
+    pub(super) fn entry(&self, body: &[u8], member: &Member, depth: usize) -> Result<(String, Value), ProtobufError> {
         let mut reader = Reader::new(body);
         let (mut key, mut value) = (String::new(), None);
         while !reader.is_empty() {
@@ -172,7 +169,7 @@ impl Decoder<'_> {
         Ok(Value::Object(members))
     }
 
-    fn schema_or(
+    pub(super) fn schema_or(
         &self,
         body: &[u8],
         other: SchemaOther,
@@ -215,6 +212,15 @@ impl Decoder<'_> {
     }
 }
 
+/// Refuses a value of another wire type than the member's.
+pub(super) fn check_wire(member: &Member, wire: u8) -> Result<(), ProtobufError> {
+    let expected = if member.card == Card::Map { BODY } else { wire_of(member.kind) };
+    if wire == expected {
+        return Ok(());
+    }
+    Err(ProtobufError::WrongWireType { wire, field: go_name(&member.name) })
+}
+
 fn wire_of(kind: Kind) -> u8 {
     match kind {
         Kind::Bool | Kind::Int32 | Kind::Int64 => VARINT,
@@ -240,7 +246,7 @@ fn settle(into: &mut Map<String, Value>, member: &Member, value: Value) {
     }
 }
 
-fn strings(body: &[u8], before: Option<Value>) -> Result<Value, ProtobufError> {
+pub(super) fn strings(body: &[u8], before: Option<Value>) -> Result<Value, ProtobufError> {
     let mut items = match before {
         Some(Value::Array(items)) => items,
         _ => Vec::new(),

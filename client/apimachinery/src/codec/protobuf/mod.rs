@@ -9,6 +9,7 @@ mod encode;
 mod envelope;
 mod plan;
 mod special;
+mod typed;
 mod wire;
 
 pub use decode::decode_message;
@@ -18,6 +19,7 @@ pub use envelope::{
     MAGIC, Unknown, decode_envelope, decode_object, decode_object_as, encode_envelope, encode_json,
     encode_json_message, encode_list, encode_object, list_frame, list_item_head, type_of,
 };
+pub use typed::{deserialize_object, deserialize_object_seed};
 pub(super) use wire::{BODY, Reader, Writer};
 
 /// Deepest nesting of messages; deeper ones are refused.

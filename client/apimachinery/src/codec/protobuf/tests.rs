@@ -412,7 +412,78 @@ fn any_kind() -> impl Strategy<Value = TypeId> {
     (0..ids.len()).prop_map(move |i| ids[i])
 }
 
+// === straight into types ===
+
+/// What a type sees is what it would see of the JSON value.
+fn reads_alike(bytes: &[u8]) {
+    match (decode_object(bytes, catalog()), deserialize_object::<Value>(bytes, catalog())) {
+        (Ok(value), typed) => assert_eq!(typed, Ok(value)),
+        (Err(_), Err(_)) => {}
+        (Err(refused), Ok(value)) => panic!("{refused}, but {value}"),
+    }
+}
+
+#[test]
+fn types_are_read_without_a_value_in_between() {
+    #[derive(serde::Deserialize, Debug, PartialEq)]
+    #[serde(rename_all = "camelCase")]
+    struct Meta {
+        name: Option<String>,
+        labels: std::collections::BTreeMap<String, String>,
+    }
+    #[derive(serde::Deserialize, Debug, PartialEq)]
+    #[serde(rename_all = "camelCase")]
+    struct Map {
+        api_version: String,
+        metadata: Meta,
+        immutable: Option<bool>,
+        binary_data: Option<Value>,
+    }
+    let value = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a", "labels": {"k": "v", "l": ""}},
+        "data": {"passed": "over"}, "immutable": false});
+    let bytes = encode_object(&value, catalog()).unwrap();
+    let map: Map = deserialize_object(&bytes, catalog()).unwrap();
+    assert_eq!((map.api_version.as_str(), map.immutable, map.binary_data), ("v1", Some(false), None));
+    let labels = [("k", "v"), ("l", "")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    assert_eq!(map.metadata, Meta { name: Some("a".to_owned()), labels: labels.into() });
+    let wrong = deserialize_object::<Vec<u8>>(&bytes, catalog()).unwrap_err();
+    assert!(wrong.to_string().contains("a sequence"), "{wrong}");
+}
+
+#[test]
+fn a_message_in_two_parts_is_merged_in_types_too() {
+    let part = |value: Value| encode_object(&value, catalog()).unwrap();
+    let one = part(json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "labels": {"a": "1"}},
+        "spec": {"containers": [{"name": "c", "livenessProbe": {"exec": {"command": ["x"]}, "periodSeconds": 3}}]}}));
+    let two = part(json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"namespace": "b", "labels": {"b": "2"}},
+        "spec": {"containers": [{"name": "d"}], "nodeName": "n"}}));
+    let raws = [&one, &two].map(|bytes| decode_envelope(bytes).unwrap().raw.to_vec()).concat();
+    let bytes = encode_envelope("v1", "Pod", &raws);
+    assert_eq!(decode_object(&bytes, catalog()).unwrap()["spec"]["containers"].as_array().unwrap().len(), 2);
+    reads_alike(&bytes);
+}
+
 proptest! {
+    #[test]
+    fn types_see_what_the_json_says(id in any_kind(), choices in prop::collection::vec(any::<u8>(), 0..2000)) {
+        reads_alike(&encode_object(&testing::object(&catalog().types, id, &choices), catalog()).unwrap());
+    }
+
+    #[test]
+    fn types_see_what_the_json_says_of_mutated_messages(
+        id in any_kind(),
+        seed in any::<u64>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let value = testing::object(&catalog().types, id, &noise(seed, 1500));
+        let mut bytes = encode_object(&value, catalog()).unwrap();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        reads_alike(&bytes);
+    }
+
     #[test]
     fn objects_of_every_kind_survive(id in any_kind(), choices in prop::collection::vec(any::<u8>(), 0..2000)) {
         survives(id, &choices);
