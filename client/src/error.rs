@@ -49,6 +49,17 @@ pub enum Error {
     /// The configuration does not make a client.
     #[error("configuration: {0}")]
     Config(ConfigError),
+    /// The pod's side of a forwarded port reports a failure.
+    #[error("forward port {port}: {message}")]
+    PortForward {
+        /// Port of the pod.
+        port: u16,
+        /// As reported.
+        message: String,
+    },
+    /// A watch ended before it showed what was waited for. (client-go `watchtools.ErrWatchClosed`)
+    #[error("watch closed before the condition was met")]
+    WatchClosed,
     /// Some group-versions could not be discovered.
     #[error(transparent)]
     Discovery(GroupDiscoveryFailed),
@@ -205,6 +216,8 @@ pub enum TransportKind {
     Deadline,
     /// Too many redirects, or one without a target.
     Redirect,
+    /// The server did not switch to the protocol it was asked for.
+    Upgrade,
     /// No credentials could be had.
     Credentials,
     /// Anything else.

@@ -72,7 +72,10 @@ async fn the_metadata_client_wants_metadata_and_nothing_else() {
     client.get("web", &GetOptions::default(), &[]).await.unwrap();
     assert_eq!(
         peer.received()[0].header("accept"),
-        Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json")
+        Some(
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
+             application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+        )
     );
     let error = client.get("web", &GetOptions::default(), &[]).await.unwrap_err();
     assert!(matches!(error, Error::Decode(DecodeError::KindMismatch { .. })));
@@ -210,4 +213,39 @@ async fn warnings_are_heard_and_kept() {
     let response = RestClient::unversioned(&config).unwrap().get().send().await.unwrap();
     assert_eq!(response.warnings()[0].code, 299);
     assert_eq!(*heard.0.lock(), ["old"]);
+}
+
+#[tokio::test]
+async fn discovery_can_ask_for_what_the_server_itself_serves() {
+    let peer = Peer::start([json_answer(200, r#"{"groups":[]}"#)]).await;
+    DiscoveryClient::for_config(&peer.config()).unwrap().no_peer().groups().await.unwrap();
+    let accept = peer.received()[0].header("accept").unwrap().to_owned();
+    assert!(
+        accept.starts_with("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList;profile=nopeer,"),
+        "{accept}"
+    );
+    assert!(accept.ends_with(",application/json"));
+}
+
+#[tokio::test]
+async fn a_disk_cache_asks_about_documents_by_their_tags() {
+    let tagged = [("content-type", "application/json"), ("etag", "\"1\""), ("cache-control", "no-cache")];
+    let groups = r#"{"groups":[{"name":"apps","versions":[{"version":"v1"}],"preferredVersion":{"version":"v1"}}]}"#;
+    let peer = Peer::by_path(move |path| match path {
+        "/apis" => answer(200, &tagged, groups),
+        "/apis/apps/v1" => answer(200, &tagged, r#"{"resources":[{"name":"deployments","kind":"Deployment"}]}"#),
+        _ => answer(404, &[], ""),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let (files, http) = (dir.path().join("discovery"), dir.path().join("http"));
+    for _ in 0..2 {
+        let cache =
+            DiskCache::for_config(&peer.config(), &files, Some(&http), std::time::Duration::from_secs(600)).unwrap();
+        cache.invalidate();
+        assert_eq!(cache.discover().await.unwrap().groups[0].name, "apps");
+    }
+    let asked: Vec<_> = peer.received().into_iter().filter(|r| r.line != "GET /api?timeout=32s").collect();
+    let tags: Vec<_> = asked.iter().map(|r| r.header("if-none-match")).collect();
+    assert_eq!(tags, [None, None, Some("\"1\""), Some("\"1\"")], "{asked:?}");
 }

@@ -2,120 +2,17 @@
 
 mod support;
 
-use http::{Request as HttpRequest, Response, Version};
-use http_body_util::Full;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use http::{Request as HttpRequest, StatusCode, Version};
 use parking_lot::Mutex;
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::ExtendedKeyUsagePurpose;
 use rehearsal_client::*;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 use std::time::Duration;
+use support::proxy::proxy;
+use support::tls::{Authority, TlsPeer};
 use support::{Act, Peer, answer, head, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    /// Certificate and key for a name.
-    fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Seen {
-    version: Version,
-    /// Client certificate, if one was shown.
-    client: Option<Vec<u8>>,
-}
-
-struct TlsPeer {
-    address: String,
-    authority: Authority,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    _tasks: JoinSet<()>,
-}
-
-impl TlsPeer {
-    async fn start(name: &str) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let authority = Authority::new();
-        let (cert, key) = authority.issue(name, ExtendedKeyUsagePurpose::ServerAuth);
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .allow_unauthenticated()
-            .build()
-            .unwrap();
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()],
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-            )
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let mut tasks = JoinSet::new();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let noted = seen.clone();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve_tls(acceptor.clone(), stream, noted.clone()));
-            }
-        });
-        Self { address, authority, seen, _tasks: tasks }
-    }
-
-    fn config(&self) -> Config {
-        let tls = TlsConfig { ca_data: self.authority.pem.clone().into_bytes(), ..TlsConfig::default() };
-        Config { tls, qps: Qps(-1.0), ..Config::new(format!("https://{}", self.address)) }
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().clone()
-    }
-}
-
-async fn serve_tls(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>) {
-    let Ok(stream) = acceptor.accept(stream).await else { return };
-    let client = stream.get_ref().1.peer_certificates().and_then(|c| c.first()).map(|c| c.to_vec());
-    let service = service_fn(move |request: HttpRequest<hyper::body::Incoming>| {
-        seen.lock().push(Seen { version: request.version(), client: client.clone() });
-        let body = Full::new(bytes::Bytes::from_static(b"{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}"));
-        let response = Response::builder().header("content-type", "application/json").body(body).unwrap();
-        std::future::ready(Ok::<_, std::convert::Infallible>(response))
-    });
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-}
 
 async fn ask(config: &Config) -> Result<serde_json::Value, Error> {
     RestClient::unversioned(config)?.get().abs_path(&["/x"]).send().await?.object()
@@ -207,45 +104,6 @@ async fn a_plugin_can_give_a_certificate() {
 }
 
 // === proxies ===
-
-/// Reads a CONNECT head or a SOCKS5 greeting, joins the two sides, and tells what was asked for.
-async fn proxy(socks: bool) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let (mut inner, _) = listener.accept().await.unwrap();
-        let target = if socks {
-            let mut greeting = [0; 4];
-            inner.read_exact(&mut greeting).await.unwrap();
-            assert_eq!(greeting, [5, 2, 0, 2]);
-            inner.write_all(&[5, 2]).await.unwrap();
-            let mut credentials = [0; 5];
-            inner.read_exact(&mut credentials).await.unwrap();
-            assert_eq!(credentials, [1, 1, b'u', 1, b'p']);
-            inner.write_all(&[1, 0]).await.unwrap();
-            let mut request = [0; 10];
-            inner.read_exact(&mut request).await.unwrap();
-            inner.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
-            let port = u16::from_be_bytes([request[8], request[9]]);
-            format!("{}.{}.{}.{}:{port}", request[4], request[5], request[6], request[7])
-        } else {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(inner.read_u8().await.unwrap());
-            }
-            let head = String::from_utf8(head).unwrap();
-            tell.send(head.clone()).unwrap();
-            inner.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-            head.split(' ').nth(1).unwrap().to_owned()
-        };
-        tell.send(target.clone()).unwrap();
-        let mut outer = TcpStream::connect(target).await.unwrap();
-        let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
-    });
-    (address, told, tasks)
-}
 
 #[tokio::test]
 async fn https_goes_through_an_http_proxy_by_connect() {
@@ -395,69 +253,81 @@ async fn a_401_renews_a_token_file_at_once_in_the_better_mode() {
     assert_eq!(tokens, ["Bearer old", "Bearer old", "Bearer new"]);
 }
 
-// === HTTP/2 that goes away ===
-
-/// Takes `times` requests and answers each with GOAWAY; later connections are served.
-async fn going_away(times: usize) -> (String, Authority, Arc<Mutex<usize>>, JoinSet<()>) {
-    let authority = Authority::new();
-    let (cert, key) = authority.issue("127.0.0.1", ExtendedKeyUsagePurpose::ServerAuth);
-    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()],
-            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-        )
+#[tokio::test]
+async fn the_answers_status_is_kept() {
+    let peer = Peer::start([json(201, r#"{"kind":"Pod","apiVersion":"v1"}"#)]).await;
+    let (client, _) = peer.client();
+    let response = client
+        .post()
+        .namespace("default")
+        .resource("pods")
+        .object(&serde_json::json!({"kind": "Pod"}))
+        .send()
+        .await
         .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let requests = Arc::new(Mutex::new(0));
-    let counted = requests.clone();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let gone = *counted.lock() < times;
-            *counted.lock() += 1;
-            if gone {
-                go_away(acceptor.accept(stream).await.unwrap()).await;
-            } else {
-                serve_tls(acceptor.clone(), stream, Arc::default()).await;
-            }
-        }
-    });
-    (address, authority, requests, tasks)
+    assert!(response.was_created());
+    assert_eq!(response.status_code(), StatusCode::CREATED);
+    let seen = &peer.received()[0];
+    assert_eq!(seen.header("content-type"), Some("application/json"));
+    assert_eq!(seen.header("accept"), Some("application/json, */*"));
+    assert_eq!(seen.header("accept-encoding"), Some("gzip"));
+    assert!(seen.header("user-agent").unwrap().ends_with("kubernetes/unknown"));
 }
 
-/// Reads the preface and frames until HEADERS, then says GOAWAY after stream 1: taken, and never answered.
-async fn go_away(mut stream: tokio_rustls::server::TlsStream<TcpStream>) {
-    stream.read_exact(&mut [0; 24]).await.unwrap();
-    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await.unwrap();
-        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-        stream.read_exact(&mut vec![0; length]).await.unwrap();
-        if head[3] == 1 {
-            break;
+// === limits of client-go's one timeout, each for itself ===
+
+/// A server that answers with a head and an event, or with nothing, and then falls silent.
+fn silent(head: bool) -> Config {
+    let transport = Transport::new(tower::service_fn(move |_: HttpRequest<Body>| async move {
+        if !head {
+            std::future::pending::<()>().await;
         }
-    }
-    stream.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]).await.unwrap();
-    let _ = stream.shutdown().await;
+        let event = bytes::Bytes::from_static(br#"{"type":"ADDED","object":{"kind":"Pod"}}"#);
+        let chunks = futures::stream::iter([Ok::<_, TransportError>(http_body::Frame::data(event))]);
+        let body = http_body_util::StreamBody::new(futures::StreamExt::chain(chunks, futures::stream::pending()));
+        Ok(http::Response::new(Body::wrap(body)))
+    }));
+    Config { transport: Some(transport), ..Config::new("http://silent") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_head_does_not_come_is_given_up() {
+    let config = Config { response_head_timeout: Some(Duration::from_secs(3)), ..silent(false) };
+    let begun = tokio::time::Instant::now();
+    let error = ask(&config).await.unwrap_err();
+    assert_eq!(error.transport().unwrap().kind(), TransportKind::Timeout);
+    assert_eq!(begun.elapsed(), Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_falls_silent_is_given_up_and_a_watch_just_ends() {
+    let config = Config { body_idle_timeout: Some(Duration::from_secs(3)), ..silent(true) };
+    let client = RestClient::unversioned(&config).unwrap();
+    let error = ask(&config).await.unwrap_err();
+    assert!(matches!(&error, Error::Body { source, .. } if source.kind() == TransportKind::Timeout), "{error}");
+    let begun = tokio::time::Instant::now();
+    let mut watch = client.get().abs_path(&["/x"]).watch().await.unwrap();
+    assert_eq!(watch.next().await.unwrap().kind, WatchEventType::Added);
+    assert!(watch.next().await.is_none());
+    assert_eq!(begun.elapsed(), Duration::from_secs(3));
 }
 
 #[tokio::test]
-async fn row_68_goaway_repeats_a_get_and_not_a_post() {
-    for (method, attempts) in [(http::Method::GET, 2), (http::Method::POST, 1)] {
-        let (address, authority, requests, _tasks) = going_away(1).await;
-        let tls = TlsConfig { ca_data: authority.pem.into_bytes(), ..TlsConfig::default() };
-        let waits = Arc::new(support::Recorded::default());
-        let config = Config { tls, backoff: Some(waits.clone()), ..Config::new(format!("https://{address}")) };
-        let client = RestClient::unversioned(&config).unwrap();
-        let result = client.verb(method.clone()).abs_path(&["/x"]).body("").send().await;
-        assert_eq!(result.is_ok(), method == http::Method::GET, "{result:?}");
-        assert_eq!((*requests.lock(), waits.seconds().len()), (attempts, attempts));
+async fn sizes_of_bodies_are_told() {
+    #[derive(Default)]
+    struct Sizes(Mutex<Vec<String>>);
+    impl RequestMetrics for Sizes {
+        fn request_size(&self, verb: &str, _: &str, bytes: usize) {
+            self.0.lock().push(format!("{verb} sent {bytes}"));
+        }
+        fn response_size(&self, verb: &str, _: &str, bytes: usize) {
+            self.0.lock().push(format!("{verb} received {bytes}"));
+        }
     }
+    let peer = Peer::start([json(200, "{}")]).await;
+    let sizes = Arc::new(Sizes::default());
+    let client = RestClient::unversioned(&Config { metrics: Some(sizes.clone()), ..peer.config() }).unwrap();
+    client.post().body("12345").send().await.unwrap();
+    client.get().send().await.unwrap();
+    assert_eq!(*sizes.0.lock(), ["POST sent 5", "POST received 2", "GET received 2"]);
 }

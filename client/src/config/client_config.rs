@@ -3,8 +3,8 @@
 //! Counterpart: client-go `clientcmd.DirectClientConfig` and `DeferredLoadingClientConfig`.
 
 use super::{
-    AuthInfo, Cluster, Config, ConfigError, ExecConfig, Impersonation, InCluster, InteractiveMode, KubeContext,
-    Kubeconfig, LoadingRules, PluginPolicy, TlsConfig, validate,
+    AuthInfo, AuthProvider, Cluster, Config, ConfigError, ExecConfig, Impersonation, InCluster, InteractiveMode,
+    KubeContext, Kubeconfig, LoadingRules, PluginPolicy, TlsConfig, validate,
 };
 use crate::Secret;
 use crate::transport::{Proxy, ProxyTarget};
@@ -53,6 +53,24 @@ pub struct Overrides {
     pub impersonate: Impersonation,
     /// Seconds, or a Go duration.
     pub timeout: String,
+}
+
+impl Overrides {
+    /// The few that count for a pod's own configuration: server, token or its file, and the file of authorities.
+    fn in_cluster(&self, mut config: Config) -> Config {
+        let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+        if !self.server.is_empty() {
+            config.host.clone_from(&self.server);
+        }
+        if !self.token.is_empty() || !self.token_file.is_empty() {
+            config.bearer_token = self.token.clone();
+            config.bearer_token_file = path(&self.token_file);
+        }
+        if let Some(file) = path(&self.certificate_authority) {
+            config.tls.ca_file = Some(file);
+        }
+        config
+    }
 }
 
 /// A loaded kubeconfig on its way to a [`Config`].
@@ -170,7 +188,7 @@ impl ClientConfig {
             config.proxy = Proxy::Fixed(ProxyTarget::parse(&cluster.proxy_url)?);
         }
         if cluster.server.starts_with("https://") {
-            self.prove(&mut config, &cluster, &user);
+            self.prove(&mut config, &cluster, &context.user, &user);
         } else if user != AuthInfo::default() {
             tracing::warn!(target: "client::config", "the server is not https: no credentials will be sent to it");
         }
@@ -184,7 +202,9 @@ impl ClientConfig {
     /// As [`ClientConfig::client_config`].
     pub fn client_config_or_in_cluster(&self) -> Result<Config, ConfigError> {
         match self.client_config() {
-            Err(error) if error.is_empty_config() && InCluster::possible() => InCluster::from_env().config(),
+            Err(error) if error.is_empty_config() && InCluster::possible() => {
+                InCluster::from_env().config().map(|config| self.overrides.in_cluster(config))
+            }
             result => result,
         }
     }
@@ -255,7 +275,7 @@ impl ClientConfig {
     }
 
     /// What only goes to an https server: authorities and every proof of identity.
-    fn prove(&self, config: &mut Config, cluster: &Cluster, user: &AuthInfo) {
+    fn prove(&self, config: &mut Config, cluster: &Cluster, name: &str, user: &AuthInfo) {
         let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
         config.tls = TlsConfig {
             insecure: cluster.insecure_skip_tls_verify,
@@ -272,8 +292,10 @@ impl ClientConfig {
         config.bearer_token_file = path(&user.token_file);
         config.username.clone_from(&user.username);
         config.password = user.password.clone();
-        config.auth_provider =
-            user.auth_provider.as_ref().map(|p| p.get("name").and_then(Value::as_str).unwrap_or_default().to_owned());
+        config.auth_provider = user
+            .auth_provider
+            .clone()
+            .map(|entry| AuthProvider { entry, persist: user.origin.file.clone().map(|file| (file, name.to_owned())) });
         config.exec = user.exec.as_ref().map(|exec| ExecConfig {
             command: exec.command.clone(),
             args: exec.args.clone(),
@@ -375,6 +397,27 @@ contexts:
         let missing = loaded().context("none").client_config().unwrap_err();
         assert_eq!(missing, ConfigError::NoSuchContext("none".into()));
         assert!(loaded().context("dangling").client_config().is_err());
+    }
+
+    #[test]
+    fn few_overrides_count_for_what_a_pod_knows() {
+        let pod =
+            || Config { bearer_token: "pod".into(), bearer_token_file: Some("f".into()), ..Config::new("https://k") };
+        let unchanged = Overrides { namespace: "ns".into(), username: "u".into(), ..Overrides::default() };
+        let config = unchanged.in_cluster(pod());
+        assert_eq!(
+            (config.host.as_str(), config.bearer_token.expose(), config.username.as_str()),
+            ("https://k", "pod", "")
+        );
+        let overrides = Overrides {
+            server: "https://other".into(),
+            token: "mine".into(),
+            certificate_authority: "/ca".into(),
+            ..Overrides::default()
+        };
+        let config = overrides.in_cluster(pod());
+        assert_eq!((config.host.as_str(), config.bearer_token.expose()), ("https://other", "mine"));
+        assert_eq!((config.bearer_token_file, config.tls.ca_file), (None, Some("/ca".into())));
     }
 
     #[test]

@@ -110,9 +110,9 @@ pub struct AuthInfo {
     /// Basic authentication.
     #[serde(skip_serializing_if = "Secret::is_empty", with = "plain_secret")]
     pub password: Secret,
-    /// Legacy provider, kept as written.
+    /// Legacy provider.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth_provider: Option<Value>,
+    pub auth_provider: Option<AuthProviderEntry>,
     /// Credential plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecEntry>,
@@ -124,6 +124,21 @@ pub struct AuthInfo {
     pub extra: Map<String, Value>,
     #[serde(skip)]
     pub(crate) origin: Origin,
+}
+
+/// A legacy auth provider as written; its settings hold tokens and are not printed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuthProviderEntry {
+    /// `oidc`; no other is left.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// Settings.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", with = "secrets")]
+    pub config: BTreeMap<String, Secret>,
+    /// Unknown members.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// A credential plugin as written.
@@ -211,6 +226,19 @@ mod plain_secret {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
         Ok(Option::<String>::deserialize(from)?.unwrap_or_default().into())
+    }
+}
+
+mod secrets {
+    use super::{BTreeMap, Deserialize, Deserializer, Secret, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(secrets: &BTreeMap<String, Secret>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(secrets.iter().map(|(name, secret)| (name, secret.expose())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Secret>, D::Error> {
+        let plain = Option::<BTreeMap<String, Option<String>>>::deserialize(from)?.unwrap_or_default();
+        Ok(plain.into_iter().map(|(name, secret)| (name, secret.unwrap_or_default().into())).collect())
     }
 }
 

@@ -117,7 +117,7 @@ impl Kubeconfig {
     pub fn merge(&mut self, other: Self) {
         // Same-named entries of later files vanish, as in client-go; saying so costs nothing.
         for name in other.users.keys().filter(|n| self.users.contains_key(*n)) {
-            tracing::debug!(target: "client::config", user = %name, "defined in several files, the first one counts");
+            tracing::warn!(target: "client::config", user = %name, "defined in several files, the first one counts");
         }
         for (name, entry) in other.clusters {
             self.clusters.entry(name).or_insert(entry);

@@ -9,6 +9,7 @@ mod exec;
 mod in_cluster;
 mod kubeconfig;
 mod merge;
+mod oidc;
 mod tls;
 mod validate;
 mod write;
@@ -17,12 +18,14 @@ pub use client_config::{ClientConfig, Overrides};
 pub use error::ConfigError;
 pub use exec::{ExecAuthenticator, ExecConfig, ExecCredential, InteractiveMode, PluginPolicy};
 pub use in_cluster::InCluster;
-pub use kubeconfig::{AuthInfo, Cluster, ExecEntry, KubeContext, Kubeconfig, NameValue};
+pub use kubeconfig::{AuthInfo, AuthProviderEntry, Cluster, ExecEntry, KubeContext, Kubeconfig, NameValue};
 pub use merge::{Loaded, LoadingRules};
+pub use oidc::AuthProvider;
+pub(crate) use oidc::Oidc;
 pub use tls::TlsConfig;
 
 use crate::flowcontrol::{Burst, Qps, RateLimiter};
-use crate::rest::{BackoffManager, Codecs, RequestMetrics, RetryOptions, WarningHandler};
+use crate::rest::{BackoffManager, Codecs, MEDIA_JSON, MEDIA_PROTOBUF, RequestMetrics, RetryOptions, WarningHandler};
 use crate::transport::{ConnectionPools, Proxy};
 use crate::{Error, Secret, Transport};
 use rehearsal_apimachinery::GroupVersion;
@@ -87,8 +90,8 @@ pub struct Config {
     pub impersonate: Impersonation,
     /// Credential plugin; excludes `auth_provider`, and is not asked when other credentials are set.
     pub exec: Option<ExecConfig>,
-    /// Name of a legacy auth provider. None is built in; a client cannot be made with one.
-    pub auth_provider: Option<String>,
+    /// Legacy auth provider; only `oidc` is left. Its token is used unless another goes into the same header.
+    pub auth_provider: Option<AuthProvider>,
     /// TLS settings.
     pub tls: TlsConfig,
     /// `User-Agent`. Empty means [`default_user_agent`].
@@ -121,9 +124,14 @@ pub struct Config {
     pub renew_credentials_on_401: bool,
     /// Do not let `timeout` cut watches and streams. Off in client-go, off by default.
     pub timeout_spares_streams: bool,
+    /// Longest wait for the head of an answer, each attempt by itself. `None` (client-go) means any.
+    pub response_head_timeout: Option<Duration>,
+    /// Longest silence within a body, watches and followed logs included; bookmarks and every other byte end it. A watch
+    /// that falls silent ends without an error event. `None` (client-go) means any.
+    pub body_idle_timeout: Option<Duration>,
     /// Largest response body that is read into memory, in bytes. `None` (client-go) means any.
     pub max_response_bytes: Option<usize>,
-    /// Media types that can be read and written. Default: JSON and YAML.
+    /// Media types that can be read and written. Default: JSON, YAML and protobuf.
     pub codecs: Codecs,
     /// The connection pools that this configuration and its clones share.
     pub pools: ConnectionPools,
@@ -158,6 +166,16 @@ impl Config {
     #[must_use]
     pub fn new(host: impl Into<String>) -> Self {
         Self { host: host.into(), ..Self::default() }
+    }
+
+    /// The same with the media types of client-go's typed clients: bodies in protobuf, answers in it where the server has
+    /// it and in JSON where not. Kinds that are not built in, and bodies with members that Kubernetes 1.36 does not have,
+    /// stay with JSON; of answers in protobuf such members are passed over.
+    #[must_use]
+    pub fn protobuf(mut self) -> Self {
+        MEDIA_PROTOBUF.clone_into(&mut self.content.content_type);
+        self.content.accept = format!("{MEDIA_PROTOBUF},{MEDIA_JSON}");
+        self
     }
 
     /// In-cluster if the surroundings say so, else the kubeconfig that kubectl would use.
@@ -248,13 +266,8 @@ impl Config {
         if self.exec.is_some() && self.auth_provider.is_some() {
             return refuse("an exec plugin and an auth provider cannot be used together");
         }
-        if let Some(name) = &self.auth_provider {
-            return Err(ConfigError::Invalid(match name.as_str() {
-                "gcp" | "azure" => {
-                    format!("the {name} auth provider has been removed; use its exec credential plugin instead")
-                }
-                _ => format!("no auth provider found for name {name:?}"),
-            }));
+        if let Some(provider) = &self.auth_provider {
+            provider.validate()?;
         }
         if self.transport.is_some() && self.tls != TlsConfig::default() {
             return refuse("a custom transport excludes TLS options and the insecure flag");
@@ -330,7 +343,7 @@ mod tests {
     fn contradictions_are_refused() {
         let refused = |config: Config| config.validate().is_err();
         assert!(refused(Config { username: "u".into(), bearer_token: "t".into(), ..Config::default() }));
-        assert!(refused(Config { auth_provider: Some("gcp".into()), ..Config::default() }));
+        assert!(refused(Config { auth_provider: Some(AuthProvider::default()), ..Config::default() }));
         let tls = TlsConfig { insecure: true, ca_data: b"x".to_vec(), ..TlsConfig::default() };
         assert!(refused(Config { tls, ..Config::default() }));
         assert!(!refused(Config::default()));

@@ -8,7 +8,13 @@ use rehearsal_apimachinery::GroupVersion;
 use serde_json::Value;
 
 /// The `Accept` header; servers care about the order of its parameters.
-pub(super) const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+/// The same, by choice with what the server serves itself in front.
+pub(super) fn accept(no_peer: bool) -> String {
+    const ALONE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList;profile=nopeer";
+    if no_peer { format!("{ALONE},{ACCEPT}") } else { ACCEPT.to_owned() }
+}
 
 /// Whether an answer is of this flavour; the order of parameters does not matter here.
 pub(super) fn is_aggregated(content_type: &str) -> bool {

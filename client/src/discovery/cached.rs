@@ -2,9 +2,11 @@
 //!
 //! Counterparts: client-go `discovery/cached/memory` and `discovery/cached/disk`.
 
-use super::{ApiGroup, ApiResourceList, Discovered, Discovery};
-use crate::BoxFuture;
+use super::{ApiGroup, ApiResourceList, Discovered, Discovery, DiscoveryClient};
+use crate::config::Config;
 use crate::error::{Error, TransportKind};
+use crate::transport::HttpCache;
+use crate::{BoxFuture, clock};
 use parking_lot::Mutex;
 use rehearsal_apimachinery::{GroupResource, GroupVersion, Status};
 use serde::Serialize;
@@ -14,21 +16,32 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Remembers until told to forget. Transient failures are asked about again at the next call, stale ones are not.
 pub struct MemoryCache {
     source: Arc<dyn Discovery>,
-    kept: tokio::sync::Mutex<Option<Discovered>>,
+    kept: tokio::sync::Mutex<Option<(Discovered, Instant)>>,
     invalid: AtomicBool,
+    /// How long a failure that is not transient is believed.
+    believe: Option<Duration>,
 }
 
 impl MemoryCache {
     /// Nothing is asked yet.
     #[must_use]
     pub fn new(source: Arc<dyn Discovery>) -> Self {
-        Self { source, kept: tokio::sync::Mutex::new(None), invalid: AtomicBool::new(true) }
+        Self { source, kept: tokio::sync::Mutex::new(None), invalid: AtomicBool::new(true), believe: None }
+    }
+
+    /// Asks again about versions that could not be read once this much time has passed; client-go believes such a failure
+    /// until it is told to forget.
+    #[must_use]
+    pub fn retry_failures_after(mut self, time: Duration) -> Self {
+        self.believe = Some(time);
+        self
     }
 
     /// The resources of a version that is known. An unknown one is not found, without asking the server.
@@ -58,14 +71,15 @@ impl Discovery for MemoryCache {
         Box::pin(async move {
             let mut kept = self.kept.lock().await;
             let invalid = self.invalid.load(Ordering::Acquire);
-            if let Some(found) = kept.as_ref()
+            if let Some((found, at)) = kept.as_ref()
                 && !invalid
                 && !found.failed.values().any(|e| is_transient(e))
+                && (found.failed.is_empty() || self.believe.is_none_or(|time| clock::now() < *at + time))
             {
                 return Ok(found.clone());
             }
             let found = self.source.discover().await?;
-            *kept = Some(found.clone());
+            *kept = Some((found.clone(), clock::now()));
             self.invalid.store(false, Ordering::Release);
             Ok(found)
         })
@@ -104,6 +118,24 @@ impl DiskCache {
     pub fn new(source: Arc<dyn Discovery>, dir: impl Into<PathBuf>, ttl: Duration) -> Self {
         let state = DiskState { fresh: true, ..DiskState::default() };
         Self { source, dir: dir.into(), ttl, state: Mutex::new(state) }
+    }
+
+    /// Asks the server through a cache of whole answers, kept in `http_dir` if there is one.
+    /// Counterpart: `disk.NewCachedDiscoveryClientForConfig`.
+    ///
+    /// # Errors
+    /// When the configuration does not make a client.
+    pub fn for_config(
+        config: &Config,
+        dir: impl Into<PathBuf>,
+        http_dir: Option<&Path>,
+        ttl: Duration,
+    ) -> Result<Self, Error> {
+        let source = match http_dir {
+            Some(dir) => DiscoveryClient::for_config(&HttpCache::new(dir).around(config))?,
+            None => DiscoveryClient::for_config(config)?,
+        };
+        Ok(Self::new(Arc::new(source), dir, ttl))
     }
 
     /// `<host>` made fit for a file name, as kubectl does it.
@@ -160,14 +192,22 @@ impl DiskCache {
 
 /// Writes beside and renames, so that readers see all or nothing.
 fn write<T: Serialize>(file: &Path, value: &T) -> io::Result<()> {
+    write_bytes(file, &serde_json::to_vec(value)?)
+}
+
+/// The same with bytes.
+pub(crate) fn write_bytes(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    /// Tells writers of one process apart.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     let dir = file.parent().unwrap_or(Path::new("."));
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
     builder.create(dir)?;
-    let beside = file.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&beside, serde_json::to_vec(value)?)?;
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let beside = file.with_extension(format!("{}-{count}.tmp", std::process::id()));
+    fs::write(&beside, bytes)?;
     #[cfg(unix)]
     fs::set_permissions(&beside, std::os::unix::fs::PermissionsExt::from_mode(0o660))?;
     fs::rename(beside, file)
@@ -275,6 +315,17 @@ mod tests {
         for (server, expected) in [(transient, 2), (stale, 1)] {
             let cache = MemoryCache::new(server.clone());
             cache.discover().await.unwrap();
+            cache.discover().await.unwrap();
+            assert_eq!(asked(&server), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_can_be_told_to_ask_about_stale_versions_again() {
+        let server = server(Some(Error::StaleDiscovery(GroupVersion::new("bad", "v1"))));
+        let cache = MemoryCache::new(server.clone()).retry_failures_after(Duration::from_secs(10));
+        for (wait, expected) in [(0, 1), (9, 1), (1, 2)] {
+            tokio::time::advance(Duration::from_secs(wait)).await;
             cache.discover().await.unwrap();
             assert_eq!(asked(&server), expected);
         }

@@ -29,6 +29,7 @@ const ATTEMPTS: usize = 2;
 pub struct DiscoveryClient {
     rest: RestClient,
     legacy: bool,
+    no_peer: bool,
 }
 
 impl DiscoveryClient {
@@ -48,13 +49,21 @@ impl DiscoveryClient {
     /// Uses another client's connections, limiter and credentials.
     #[must_use]
     pub fn new(rest: &RestClient) -> Self {
-        Self { rest: rest.content(MEDIA_JSON, ""), legacy: false }
+        Self { rest: rest.content(MEDIA_JSON, ""), legacy: false, no_peer: false }
     }
 
     /// Never asks for aggregated answers.
     #[must_use]
     pub fn legacy(mut self) -> Self {
         self.legacy = true;
+        self
+    }
+
+    /// Asks only for what the answering server itself serves, where servers of several versions stand behind one address.
+    /// Older servers answer as always. Counterpart: `WithNoPeerDiscovery`.
+    #[must_use]
+    pub fn no_peer(mut self) -> Self {
+        self.no_peer = true;
         self
     }
 
@@ -77,7 +86,7 @@ impl DiscoveryClient {
         for path in ["/api", "/apis"] {
             let mut request = self.at(path);
             if !self.legacy {
-                request = request.header("accept", aggregated::ACCEPT);
+                request = request.header("accept", &aggregated::accept(self.no_peer));
             }
             let response = request.send().await?;
             if let Some(error) = response.error() {

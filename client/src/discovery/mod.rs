@@ -11,6 +11,7 @@ mod legacy;
 mod mapper;
 mod model;
 
+pub(crate) use cached::write_bytes;
 pub use cached::{DiskCache, MemoryCache};
 pub use client::DiscoveryClient;
 pub use error::{GroupDiscoveryFailed, MappingError};

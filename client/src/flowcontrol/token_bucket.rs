@@ -1,34 +1,49 @@
 //! The token bucket, as a pure state machine: time goes in, waits come out.
 //!
 //! Counterpart: `golang.org/x/time/rate`, of which client-go uses one token a call. It is kept as the moment at which
-//! the bucket will be full again, which says the same as a token count and loses nothing to rounding.
+//! the bucket will be full again, which says the same as a token count, and in whole numbers, so that nothing is ever
+//! lost to rounding: a rate is a fraction, and time is counted in its numerator's parts of a nanosecond.
 
 use std::time::Duration;
 
 /// A bucket that starts full, holds `burst` tokens and gains `qps` a second. Reservations are served in order.
 #[derive(Clone, Debug)]
 pub struct TokenBucket {
-    /// Nanoseconds in which a token grows.
-    interval: f64,
+    /// Ticks in a nanosecond.
+    ticks: u128,
+    /// Ticks in which a token grows.
+    interval: u128,
     burst: u32,
-    /// When the bucket will be full, in nanoseconds since the caller's origin.
-    full_at: f64,
+    /// When the bucket will be full, in ticks since the caller's origin.
+    full_at: u128,
 }
 
 /// A place in the queue.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// How long to wait from the moment of the reservation.
     pub wait: Duration,
-    full_at: f64,
+    full_at: u128,
 }
 
+/// One token in 136 years.
+const SLOWEST: f64 = 1.0 / (1_u64 << 32) as f64;
+/// One token a nanosecond.
+const FASTEST: f64 = 1e9;
+const SECOND: u128 = 1_000_000_000;
+
 impl TokenBucket {
-    /// A full bucket. A rate that is not positive is taken as one token in a hundred years.
+    /// A full bucket. A rate that is not positive is taken as one token in more than a hundred years.
     #[must_use]
     pub fn new(qps: f32, burst: u32) -> Self {
-        let rate = if qps > 0.0 { f64::from(qps) } else { 3e-10 };
-        Self { interval: 1e9 / rate, burst, full_at: 0.0 }
+        let mut rate = if qps > 0.0 { f64::from(qps).clamp(SLOWEST, FASTEST) } else { SLOWEST };
+        // A float is a whole number over a power of two; for a clamped f32 that is at most 2^56.
+        let mut denominator = 1_u128;
+        while rate.fract() != 0.0 {
+            rate *= 2.0;
+            denominator *= 2;
+        }
+        Self { ticks: rate as u128, interval: SECOND * denominator, burst, full_at: 0 }
     }
 
     /// Takes the next token, to be used after the returned wait. `now` is the time since any fixed origin.
@@ -40,10 +55,11 @@ impl TokenBucket {
         if self.burst == 0 {
             return Err(Duration::MAX);
         }
-        let now = nanos(now);
+        let now = self.ticks_of(now);
         let full_at = self.full_at.max(now) + self.interval;
-        let wait = full_at - f64::from(self.burst) * self.interval - now;
-        let wait = duration(wait);
+        let wait = full_at.saturating_sub(u128::from(self.burst) * self.interval + now);
+        // Rounded up, so that a wait never ends before its token is there.
+        let wait = Duration::from_nanos(u64::try_from(wait.div_ceil(self.ticks)).unwrap_or(u64::MAX));
         if longest.is_some_and(|longest| wait > longest) {
             return Err(wait);
         }
@@ -66,19 +82,14 @@ impl TokenBucket {
     /// Whole tokens that are there now.
     #[must_use]
     pub fn available(&self, now: Duration) -> u32 {
-        let missing = ((self.full_at - nanos(now)).max(0.0) / self.interval).ceil();
+        let missing = self.full_at.saturating_sub(self.ticks_of(now)).div_ceil(self.interval);
         // Missing tokens may exceed the burst while reservations wait.
-        if missing >= f64::from(self.burst) { 0 } else { self.burst - missing as u32 }
+        self.burst.saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
     }
-}
 
-fn nanos(time: Duration) -> f64 {
-    time.as_nanos() as f64
-}
-
-/// Rounds up, so that a wait never ends before its token is there.
-fn duration(nanos: f64) -> Duration {
-    if nanos <= 0.0 { Duration::ZERO } else { Duration::from_nanos(nanos.ceil() as u64) }
+    fn ticks_of(&self, time: Duration) -> u128 {
+        time.as_nanos() * self.ticks
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +141,19 @@ mod tests {
     #[test]
     fn a_bucket_without_room_lets_nothing_through() {
         assert_eq!(TokenBucket::new(5.0, 0).reserve(ms(0), None), Err(Duration::MAX));
+    }
+
+    #[test]
+    fn a_burst_is_whole_at_rates_whose_interval_is_not() {
+        for (qps, burst) in [(300.0, 300), (7.0, 49), (0.3, 10), (33.3, 1000), (f32::MIN_POSITIVE, 5), (f32::MAX, 5)] {
+            let mut bucket = TokenBucket::new(qps, burst);
+            for hours in [0, 1, 1_000_000] {
+                let now = Duration::from_secs(hours * 3600);
+                let there = (0..burst).take_while(|_| bucket.try_take(now)).count();
+                assert!(there == burst as usize || qps < 1e-30, "{qps}: {there} of {burst} after {hours} h");
+            }
+        }
+        assert!(TokenBucket::new(f32::NAN, 1).try_take(ms(0)), "no number is a very slow rate");
     }
 
     #[test]

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn row_67_the_lifecycle_of_a_backoff() {
+    fn a_lost_connection_and_a_success_both_reset() {
         assert_eq!(delays(&[504, 504, 504, 504, 200, 504, 504, 504, 200]), [0, 1, 2, 4, 8, 0, 1, 2, 4, 0]);
         assert_eq!(delays(&[504, 0]), [0, 1, 0], "a lost connection resets too");
     }

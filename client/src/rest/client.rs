@@ -2,8 +2,9 @@
 //!
 //! Counterpart: client-go `rest.RESTClient` and `RESTClientFor`.
 
+use super::codec::media_type;
 use super::{
-    BackoffManager, Codecs, LogWarnings, MEDIA_JSON, NoBackoff, NoMetrics, PatchType, Request, RequestMetrics,
+    BackoffManager, Codecs, LogWarnings, MEDIA_CBOR, MEDIA_JSON, NoBackoff, PatchType, Request, RequestMetrics,
     RetryOptions, UrlBackoff, WarningHandler, url,
 };
 use crate::config::{Config, ContentConfig};
@@ -16,6 +17,7 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use rehearsal_apimachinery::GroupVersion;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A client for one group and version of one server. Cloning is cheap and shares everything.
@@ -39,11 +41,16 @@ pub(crate) struct Shared {
     pub(crate) limiter: Option<Arc<dyn RateLimiter>>,
     pub(crate) backoff: Arc<dyn BackoffManager>,
     pub(crate) warnings: Arc<dyn WarningHandler>,
-    pub(crate) metrics: Arc<dyn RequestMetrics>,
+    /// `None` where nobody listens; labels cost more than some requests.
+    pub(crate) metrics: Option<Arc<dyn RequestMetrics>>,
     pub(crate) retry: RetryOptions,
     pub(crate) timeout: Option<Duration>,
     pub(crate) timeout_spares_streams: bool,
+    pub(crate) response_head_timeout: Option<Duration>,
+    pub(crate) body_idle_timeout: Option<Duration>,
     pub(crate) max_response_bytes: Option<usize>,
+    /// Whether the server refused a body for being CBOR; bodies are JSON ever after.
+    pub(crate) cbor_refused: Arc<AtomicBool>,
     /// Jitter of waits, when the retry options ask for it.
     pub(crate) chance: Arc<Mutex<SmallRng>>,
 }
@@ -122,11 +129,14 @@ impl RestClient {
             limiter: limiter_for(config),
             backoff: config.backoff.clone().unwrap_or_else(backoff_from_env),
             warnings: config.warning_handler.clone().unwrap_or_else(|| Arc::new(LogWarnings)),
-            metrics: config.metrics.clone().unwrap_or_else(|| Arc::new(NoMetrics)),
+            metrics: config.metrics.clone(),
             retry: config.retry.clone(),
             timeout: config.timeout.filter(|t| !t.is_zero()),
             timeout_spares_streams: config.timeout_spares_streams,
+            response_head_timeout: config.response_head_timeout,
+            body_idle_timeout: config.body_idle_timeout,
             max_response_bytes: config.max_response_bytes,
+            cbor_refused: Arc::default(),
             chance: Arc::new(Mutex::new(SmallRng::from_os_rng())),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -206,6 +216,15 @@ impl Shared {
     /// Media type of request bodies.
     pub(crate) fn content_type(&self) -> &str {
         if self.content.content_type.is_empty() { MEDIA_JSON } else { &self.content.content_type }
+    }
+
+    /// Media type of request bodies, given what the server has refused so far.
+    pub(crate) fn body_type(&self) -> &str {
+        let refused = self.cbor_refused.load(Ordering::Relaxed);
+        if refused && media_type(self.content_type()).as_deref() == Some(MEDIA_CBOR) {
+            return MEDIA_JSON;
+        }
+        self.content_type()
     }
 
     /// The `Accept` header.

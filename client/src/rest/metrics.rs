@@ -16,6 +16,16 @@ pub trait RequestMetrics: Send + Sync {
         let _ = (verb, url, waited);
     }
 
+    /// A request whose answer was read whole had a body of this many bytes. (`rest_client_request_size_bytes`)
+    fn request_size(&self, verb: &str, host: &str, bytes: usize) {
+        let _ = (verb, host, bytes);
+    }
+
+    /// The body of an answer that was read whole had this many bytes. (`rest_client_response_size_bytes`)
+    fn response_size(&self, verb: &str, host: &str, bytes: usize) {
+        let _ = (verb, host, bytes);
+    }
+
     /// An attempt ended with this code, `<error>` without one. (`rest_client_requests_total`)
     fn result(&self, code: &str, method: &str, host: &str) {
         let _ = (code, method, host);

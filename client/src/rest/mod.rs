@@ -5,19 +5,24 @@
 mod backoff;
 mod client;
 pub(crate) mod codec;
+mod head;
+mod lines;
 mod metrics;
+mod protobuf;
 mod request;
 mod response;
 mod retry;
 mod send;
-mod url;
+pub(crate) mod url;
 mod warnings;
 
 pub use backoff::{BackoffManager, NoBackoff, UrlBackoff};
 pub use client::RestClient;
 pub(crate) use client::share_limiter;
-pub use codec::{Codecs, JsonCodec, MEDIA_JSON, MEDIA_PROTOBUF, MEDIA_YAML, ObjectCodec, YamlCodec};
+pub use codec::{Codecs, JsonCodec, MEDIA_CBOR, MEDIA_JSON, MEDIA_PROTOBUF, MEDIA_YAML, ObjectCodec, YamlCodec};
+pub use lines::Lines;
 pub use metrics::{NoMetrics, RequestMetrics};
+pub use protobuf::ProtobufCodec;
 pub use request::{PatchType, QueryParams, Request, RequestBody};
 pub use response::{ObjectKind, RestResponse};
 pub use retry::{Decision, Entry, Outcome, Retries, RetryOptions, RetryReason};

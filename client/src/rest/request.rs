@@ -137,7 +137,7 @@ impl Request {
     }
 
     /// Notes the first fault; all later ones are its consequences.
-    fn fail(mut self, fault: impl Into<String>) -> Self {
+    pub(crate) fn fail(mut self, fault: impl Into<String>) -> Self {
         self.fault.get_or_insert_with(|| fault.into());
         self
     }
@@ -284,16 +284,17 @@ impl Request {
 
     /// Carries a stream; the request can be sent once and is never retried.
     pub fn body_stream(mut self, body: Body) -> Self {
-        self.body = RequestBody::Opaque(Arc::new(Mutex::new(Some(body))));
+        self.body = RequestBody::Opaque(Arc::new(Mutex::new(Some(body.once()))));
         self
     }
 
-    /// Carries an object in the client's content type; a PATCH keeps its own type and is written as JSON.
+    /// Carries an object in the client's content type, or as JSON when that type cannot hold it; a PATCH keeps
+    /// its own type and is written as JSON.
     pub fn object<T: Serialize + ?Sized>(mut self, object: &T) -> Self {
         let shared = self.client.shared.clone();
-        let media = if self.method == Method::PATCH { MEDIA_JSON } else { shared.content_type() };
+        let media = if self.method == Method::PATCH { MEDIA_JSON } else { shared.body_type() };
         match encode(object, media, &shared.codecs) {
-            Ok(bytes) => {
+            Ok((bytes, media)) => {
                 if !self.headers.contains_key(CONTENT_TYPE)
                     && let Ok(value) = HeaderValue::try_from(media)
                 {
@@ -323,9 +324,9 @@ impl Request {
         self
     }
 
-    /// Retries after the first attempt.
-    pub fn max_retries(mut self, retries: u32) -> Self {
-        self.max_retries = Some(retries);
+    /// Retries after the first attempt; a negative number is none.
+    pub fn max_retries(mut self, retries: i32) -> Self {
+        self.max_retries = Some(u32::try_from(retries).unwrap_or(0));
         self
     }
 
@@ -349,17 +350,15 @@ impl Request {
 
     /// The path, unescaped.
     fn path(&self) -> String {
-        let mut path = self.prefix.clone();
-        if let Some(namespace) = self.namespace.as_deref().filter(|n| !n.is_empty()) {
-            path = url::join([path.as_str(), "namespaces", namespace]);
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        let namespaces = if namespace.is_empty() { "" } else { "namespaces" };
+        let resource = self.resource.to_lowercase();
+        let rest = [namespaces, namespace, &resource, &self.name, &self.subresource, &self.suffix];
+        // A prefix with nothing behind it keeps its trailing slash.
+        if rest.iter().all(|segment| segment.is_empty()) {
+            return self.prefix.clone();
         }
-        if !self.resource.is_empty() {
-            path = url::join([path.as_str(), &self.resource.to_lowercase()]);
-        }
-        if !(self.name.is_empty() && self.subresource.is_empty() && self.suffix.is_empty()) {
-            path = url::join([&path, &self.name, &self.subresource, &self.suffix]);
-        }
-        path
+        url::join([self.prefix.as_str()].iter().chain(&rest).copied())
     }
 
     /// Path and query as sent.
@@ -428,12 +427,22 @@ impl Request {
     }
 }
 
-fn encode<T: Serialize + ?Sized>(object: &T, media: &str, codecs: &super::Codecs) -> Result<Vec<u8>, String> {
+/// The bytes, and the media type they are in.
+fn encode<'m, T: Serialize + ?Sized>(
+    object: &T,
+    media: &'m str,
+    codecs: &super::Codecs,
+) -> Result<(Vec<u8>, &'m str), String> {
+    let json = |e: serde_json::Error| e.to_string();
     if media == MEDIA_JSON {
-        return serde_json::to_vec(object).map_err(|e| e.to_string());
+        return Ok((serde_json::to_vec(object).map_err(json)?, media));
     }
-    let value = serde_json::to_value(object).map_err(|e| e.to_string())?;
-    codecs.find(media).map_err(|e| e.to_string())?.encode(&value)
+    let value = serde_json::to_value(object).map_err(json)?;
+    let codec = codecs.find(media).map_err(|e| e.to_string())?;
+    if codec.holds(&value) {
+        return Ok((codec.encode(&value)?, media));
+    }
+    Ok((serde_json::to_vec(&value).map_err(json)?, MEDIA_JSON))
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 //!
 //! Counterpart: `transformResponse` and `Result` of client-go `rest/request.go`, and `NewGenericServerResponse`.
 
-use super::codec::media_type;
+use super::codec::{json, media_type};
+use super::head::Head;
 use super::{Codecs, MEDIA_JSON, Warning};
 use crate::error::{CAUSE_UNEXPECTED_SERVER_RESPONSE, DecodeError, Error, StatusError};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use rehearsal_apimachinery::status::{Outcome, StatusDetails};
 use rehearsal_apimachinery::{GroupResource, Status, StatusReason};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -34,13 +34,6 @@ pub struct RestResponse {
     pub(crate) codecs: Codecs,
     /// The error made from the status code alone.
     pub(crate) generic: Option<Box<StatusError>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct TypeMeta {
-    kind: String,
-    api_version: String,
 }
 
 impl RestResponse {
@@ -133,14 +126,15 @@ impl RestResponse {
     /// # Errors
     /// As [`RestResponse::object`], and [`DecodeError::KindMismatch`] for an object of another kind.
     pub fn into<T: ObjectKind>(self) -> Result<T, Error> {
-        let meta = self.type_meta()?;
-        if meta.kind != T::KIND || meta.api_version != T::API_VERSION {
+        let head = self.head(Head::is_whole)?;
+        let (kind, api_version) = (head.kind.unwrap_or_default(), head.api_version.unwrap_or_default());
+        if kind != T::KIND || api_version != T::API_VERSION {
             return Err(Error::Decode(DecodeError::KindMismatch {
                 expected: format!("{}, Kind={}", T::API_VERSION, T::KIND),
-                received: format!("{}, Kind={}", meta.api_version, meta.kind),
+                received: format!("{api_version}, Kind={kind}"),
             }));
         }
-        self.decode()
+        self.read()
     }
 
     /// The object as any type; kinds are not compared.
@@ -148,37 +142,45 @@ impl RestResponse {
     /// # Errors
     /// As [`RestResponse::object`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let malformed = |message: serde_json::Error| {
-            let media_type = media_type(&self.content_type).unwrap_or_default();
-            Error::Decode(DecodeError::Malformed { media_type, message: message.to_string() })
-        };
-        if media_type(&self.content_type).as_deref() == Some(MEDIA_JSON) && self.generic.is_none() {
-            // Straight from the bytes: a LIST of thousands is never held as a tree.
-            if self.type_meta()?.kind == "Status" {
-                self.object()?;
-            }
-            return serde_json::from_slice(&self.body).map_err(malformed);
-        }
-        serde_json::from_value(self.object()?).map_err(malformed)
+        self.head(|head| head.kind.is_some())?;
+        self.read()
     }
 
-    fn type_meta(&self) -> Result<TypeMeta, Error> {
+    /// JSON goes into the type straight from the bytes: a LIST of thousands is never held as a tree.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        if self.is_json() {
+            return json(&self.body).map_err(|e| self.malformed(&e));
+        }
+        serde_json::from_value(self.object()?).map_err(|e| self.malformed(&e.to_string()))
+    }
+
+    /// `kind` and `apiVersion`, as much of them as is wanted. A failure `Status` is an error.
+    fn head(&self, enough: fn(&Head) -> bool) -> Result<Head, Error> {
         if let Some(error) = self.error() {
             return Err(error);
         }
-        if media_type(&self.content_type).as_deref() != Some(MEDIA_JSON) {
-            return Ok(serde_json::from_value(self.object()?).unwrap_or_default());
+        if !self.is_json() {
+            let value = self.object()?;
+            let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+            return Ok(Head { kind: text("kind"), api_version: text("apiVersion") });
         }
         if self.body.is_empty() {
             return Err(Error::Decode(DecodeError::Empty { code: self.status.as_u16() }));
         }
-        let meta: TypeMeta = serde_json::from_slice(&self.body).map_err(|e| {
-            Error::Decode(DecodeError::Malformed { media_type: MEDIA_JSON.into(), message: e.to_string() })
-        })?;
-        if meta.kind == "Status" {
+        let head = Head::peek(&self.body, enough).map_err(|e| self.malformed(&e.to_string()))?;
+        if head.kind.as_deref() == Some("Status") {
             self.object()?;
         }
-        Ok(meta)
+        Ok(head)
+    }
+
+    fn is_json(&self) -> bool {
+        self.content_type == MEDIA_JSON || media_type(&self.content_type).as_deref() == Some(MEDIA_JSON)
+    }
+
+    fn malformed(&self, message: &str) -> Error {
+        let media_type = media_type(&self.content_type).unwrap_or_default();
+        Error::Decode(DecodeError::Malformed { media_type, message: message.to_owned() })
     }
 }
 

@@ -9,7 +9,7 @@ use super::retry::{Decision, Entry, Outcome, Retries, RetryReason};
 use super::warnings;
 use crate::clock;
 use crate::error::{Error, ThrottleError, TransportError, TransportKind};
-use crate::transport::{Body, Replayable};
+use crate::transport::Body;
 use crate::watch::WatchStream;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
@@ -17,6 +17,7 @@ use http::{HeaderMap, Response, StatusCode, Uri};
 use parking_lot::Mutex;
 use rand::Rng as _;
 use rehearsal_apimachinery::GroupResource;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -57,6 +58,12 @@ impl ByteStream {
         self.body
     }
 
+    /// Cuts it into lines.
+    #[must_use]
+    pub fn lines(self) -> super::Lines {
+        super::Lines::new(self)
+    }
+
     /// Reads it to its end.
     ///
     /// # Errors
@@ -88,7 +95,9 @@ impl Request {
         self.preflight()?;
         let begun = clock::now();
         let answered = self.answer().await;
-        self.client.shared.metrics.latency(self.method.as_str(), &self.url_template(), clock::now() - begun);
+        if let Some(metrics) = &self.client.shared.metrics {
+            metrics.latency(self.method.as_str(), &self.url_template(), clock::now() - begun);
+        }
         answered
     }
 
@@ -98,8 +107,10 @@ impl Request {
             let (parts, body) = answer.response.into_parts();
             let failure = match self.read(body, answer.deadline).await {
                 Ok(body) => {
+                    self.measure(body.len());
                     let response = self.response(parts.status, &parts.headers, body);
                     response.warnings.iter().for_each(|w| self.warnings.handle(w));
+                    self.learn(response.status);
                     return Ok(response);
                 }
                 Err(failure) => failure,
@@ -111,6 +122,24 @@ impl Request {
             let Decision::Again { after, reason } = decision else { return Err(failure) };
             let uri = self.uri()?;
             answer = self.attempts(&uri, answer.retries, answer.deadline, Some((after, reason))).await?;
+        }
+    }
+
+    /// Tells the sizes of a request with a body and of its answer.
+    fn measure(&self, received: usize) {
+        let Some(metrics) = &self.client.shared.metrics else { return };
+        let host = &self.client.shared.authority;
+        if let RequestBody::Bytes(sent) = &self.body {
+            metrics.request_size(self.method.as_str(), host, sent.len());
+        }
+        metrics.response_size(self.method.as_str(), host, received);
+    }
+
+    /// A server that refuses CBOR is sent JSON from now on; this request has failed all the same.
+    fn learn(&self, status: StatusCode) {
+        let cbor = || text(&self.headers, &CONTENT_TYPE).is_some_and(|t| t.ends_with("/cbor") || t.ends_with("+cbor"));
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE && cbor() {
+            self.client.shared.cbor_refused.store(true, Ordering::Relaxed);
         }
     }
 
@@ -168,11 +197,38 @@ impl Request {
             warned.iter().for_each(|w| self.warnings.handle(w));
             let shared = &self.client.shared;
             let content_type = if content_type.is_empty() { shared.content_type() } else { content_type };
-            return WatchStream::new(body, content_type, shared.codecs.clone());
+            let stream = WatchStream::new(body, content_type, shared.codecs.clone())?;
+            return Ok(stream.silent_when_lost(shared.retry.same_rules_for_watch));
         }
         let body = self.read(body, answer.deadline).await?;
         let response = self.response(parts.status, &parts.headers, body);
         Err(response.error().unwrap_or_else(|| self.unexpected(parts.status)))
+    }
+
+    /// One attempt, neither throttled nor retried, up to the head of its answer.
+    pub(crate) async fn send_once(&self) -> Result<Response<Body>, Error> {
+        let request = self.http_request(&self.uri()?).map_err(|source| self.transport_error(source))?;
+        let exchange = self.client.shared.transport.send(request);
+        let deadline = self.within.and_then(|time| clock::now().checked_add(time));
+        let answered = match deadline {
+            Some(at) => {
+                tokio::time::timeout_at(at, exchange).await.map_err(|_| Error::DeadlineExceeded(self.action()))?
+            }
+            None => exchange.await,
+        };
+        answered.map_err(|source| self.transport_error(source))
+    }
+
+    /// The error of an answer that is none of the expected.
+    pub(crate) async fn refusal(&self, response: Response<Body>) -> Error {
+        let (parts, body) = response.into_parts();
+        match self.read(body, None).await {
+            Ok(body) => {
+                let response = self.response(parts.status, &parts.headers, body);
+                response.error().unwrap_or_else(|| self.unexpected(parts.status))
+            }
+            Err(error) => error,
+        }
     }
 
     fn unexpected(&self, status: StatusCode) -> Error {
@@ -247,7 +303,7 @@ impl Request {
 
     /// Every attempt counts, all but the first as retries too.
     fn tell(&self, host: &str, status: Option<StatusCode>, retries: u32) {
-        let metrics = &self.client.shared.metrics;
+        let Some(metrics) = &self.client.shared.metrics else { return };
         let code = status.map_or_else(|| "<error>".to_owned(), |s| s.as_u16().to_string());
         metrics.result(&code, self.method.as_str(), host);
         if retries > 0 {
@@ -286,7 +342,9 @@ impl Request {
     async fn throttle_for(&self, deadline: Option<Instant>, reason: Option<&RetryReason>) -> Result<(), Error> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
         let waited = limiter.wait(deadline).await.map_err(Error::Throttled)?;
-        self.client.shared.metrics.throttled(self.method.as_str(), &self.url_template(), waited);
+        if let Some(metrics) = &self.client.shared.metrics {
+            metrics.throttled(self.method.as_str(), &self.url_template(), waited);
+        }
         if waited > NOTABLE_WAIT {
             let why =
                 reason.map_or_else(|| "client-side throttling, not priority and fairness".into(), ToString::to_string);
@@ -313,21 +371,30 @@ impl Request {
         // The HTTP client's own limit is for each attempt, its body included.
         let spared = shared.timeout_spares_streams && !retries.is_for_single_answer();
         let limit = shared.timeout.filter(|_| !spared).and_then(|t| clock::now().checked_add(t));
+        let head = shared.response_head_timeout.and_then(|t| clock::now().checked_add(t));
         let exchange = shared.transport.send(self.http_request(uri)?);
-        let response = match earlier(deadline, limit) {
-            None => return exchange.await,
+        let at = earlier(deadline, limit);
+        let response = match earlier(at, head) {
+            None => Ok(exchange.await),
             Some(at) => tokio::time::timeout_at(at, exchange).await,
         };
         let kind_of =
             |at: Option<Instant>| if at == deadline { TransportKind::Deadline } else { TransportKind::Timeout };
-        let at = earlier(deadline, limit);
         match response {
-            Ok(Ok(response)) => match at {
-                Some(at) => Ok(response.map(|body| body.with_deadline(at, kind_of(Some(at))))),
-                None => Ok(response),
-            },
+            Ok(Ok(response)) => Ok(response.map(|body| {
+                let body = match at {
+                    Some(at) => body.with_deadline(at, kind_of(Some(at))),
+                    None => body,
+                };
+                match shared.body_idle_timeout {
+                    Some(longest) => body.with_idle_limit(longest),
+                    None => body,
+                }
+            })),
             Ok(Err(error)) => Err(error),
-            Err(_) if at == deadline => Err(expired(TransportKind::Deadline, "deadline exceeded")),
+            Err(_) if deadline.is_some_and(|d| d <= clock::now()) => {
+                Err(expired(TransportKind::Deadline, "deadline exceeded"))
+            }
             Err(_) => Err(expired(TransportKind::Timeout, "timeout exceeded while awaiting headers")),
         }
     }
@@ -343,13 +410,8 @@ impl Request {
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = self.headers.clone();
         match &self.body {
-            RequestBody::None => {
-                request.extensions_mut().insert(Replayable(Bytes::new()));
-            }
-            RequestBody::Bytes(bytes) => {
-                request.extensions_mut().insert(Replayable(bytes.clone()));
-                *request.body_mut() = Body::from(bytes.clone());
-            }
+            RequestBody::None => {}
+            RequestBody::Bytes(bytes) => *request.body_mut() = Body::from(bytes.clone()),
             RequestBody::Opaque(body) => match body.lock().take() {
                 Some(body) => *request.body_mut() = body,
                 None => return Err(TransportError::new(TransportKind::Other, "the body stream was sent already")),

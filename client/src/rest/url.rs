@@ -3,6 +3,7 @@
 //! Counterparts: `path.Join`, `url.URL.EscapedPath`, `url.Values.Encode`, apimachinery `IsValidPathSegmentName`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::borrow::Cow;
 
 /// What Go leaves alone in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -25,22 +26,23 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 
 /// Joins and cleans; the result has no trailing slash unless it is the root.
 pub(crate) fn join<'a, S: AsRef<str> + ?Sized + 'a>(segments: impl IntoIterator<Item = &'a S>) -> String {
-    let mut out: Vec<&str> = Vec::new();
+    let mut out = String::with_capacity(64);
     for part in segments.into_iter().flat_map(|s| s.as_ref().split('/')) {
         match part {
             "" | "." => {}
-            ".." => {
-                out.pop();
+            ".." => out.truncate(out.rfind('/').unwrap_or(0)),
+            part => {
+                out.push('/');
+                out.push_str(part);
             }
-            part => out.push(part),
         }
     }
-    format!("/{}", out.join("/"))
+    if out.is_empty() { "/".into() } else { out }
 }
 
 /// Escapes a path.
 pub(crate) fn escape_path(path: &str) -> String {
-    utf8_percent_encode(path, PATH).to_string()
+    Cow::from(utf8_percent_encode(path, PATH)).into_owned()
 }
 
 /// Sorts by key, keeping the order of equal keys, and escapes in form style.

@@ -3,7 +3,7 @@
 //! Counterpart: client-go `transport/round_trippers.go` and `transport/token_source.go`. A header that the request has
 //! already is left alone.
 
-use crate::config::{Config, ConfigError, ExecAuthenticator, Impersonation};
+use crate::config::{Config, ConfigError, ExecAuthenticator, Impersonation, Oidc};
 use crate::error::{TransportError, TransportKind};
 use crate::{Secret, clock};
 use base64::Engine as _;
@@ -82,6 +82,7 @@ pub(crate) enum Credentials {
     Basic(HeaderValue),
     Token(Arc<TokenSource>),
     Exec(Arc<ExecAuthenticator>),
+    Oidc(Arc<Oidc>),
 }
 
 impl Credentials {
@@ -101,6 +102,9 @@ impl Credentials {
             && !config.tls.has_client_cert()
         {
             return Ok(Self::Exec(config.pools.exec(exec)));
+        }
+        if let Some(provider) = &config.auth_provider {
+            return Ok(Self::Oidc(config.pools.oidc(provider, &config.proxy)?));
         }
         Ok(Self::Anonymous)
     }
@@ -126,6 +130,9 @@ impl Credentials {
                 .map_err(|e| TransportError::with_source(TransportKind::Credentials, e))?
                 .token
                 .clone(),
+            Self::Oidc(oidc) => {
+                oidc.token().await.map_err(|e| TransportError::with_source(TransportKind::Credentials, e))?
+            }
         };
         if token.is_empty() {
             return Ok(());
@@ -151,6 +158,7 @@ impl Credentials {
                 exec.expire();
                 true
             }
+            Self::Oidc(oidc) => oidc.renew(),
             Self::Token(source) if source.file.is_some() => {
                 source.forget();
                 true

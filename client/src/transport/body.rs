@@ -2,24 +2,34 @@
 
 use super::classify;
 use crate::error::{TransportError, TransportKind};
-use bytes::Bytes;
-use flate2::write::GzDecoder;
+use bytes::{Bytes, BytesMut};
+use flate2::write::MultiGzDecoder;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Full};
 use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
+/// Memory that is set aside on the word of a `Content-Length`.
+const MAX_EXPECTED: usize = 16 * 1024 * 1024;
+
 /// A body of bytes, known or streamed.
-pub struct Body(UnsyncBoxBody<Bytes, TransportError>);
+pub struct Body(Inner);
+
+enum Inner {
+    /// Bytes that are there, and not sent yet.
+    Known(Bytes),
+    Any(UnsyncBoxBody<Bytes, TransportError>),
+}
 
 impl Body {
     /// No bytes.
     #[must_use]
     pub fn empty() -> Self {
-        Self(UnsyncBoxBody::new(Empty::new().map_err(|never| match never {})))
+        Self::from(Bytes::new())
     }
 
     /// Takes any body.
@@ -28,7 +38,23 @@ impl Body {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self(UnsyncBoxBody::new(body.map_err(|e| classify(e.into()))))
+        Self(Inner::Any(UnsyncBoxBody::new(body.map_err(|e| classify(e.into())))))
+    }
+
+    /// The same body again, where its bytes are known.
+    pub(crate) fn replay(&self) -> Option<Self> {
+        match &self.0 {
+            Inner::Known(bytes) => Some(Self(Inner::Known(bytes.clone()))),
+            Inner::Any(_) => None,
+        }
+    }
+
+    /// A body that is sent once, known or not.
+    pub(crate) fn once(self) -> Self {
+        match self.0 {
+            Inner::Known(bytes) => Self::wrap(Full::new(bytes)),
+            Inner::Any(_) => self,
+        }
     }
 
     /// Reads it to its end.
@@ -36,13 +62,31 @@ impl Body {
     /// # Errors
     /// What broke it off.
     pub async fn bytes(self) -> Result<Bytes, TransportError> {
-        Ok(self.0.collect().await?.to_bytes())
+        match self.0 {
+            Inner::Known(bytes) => Ok(bytes),
+            Inner::Any(_) => self.gather().await,
+        }
+    }
+
+    /// Pieces are copied as they come and not kept until the end, so that hyper reads into the same memory again.
+    async fn gather(mut self) -> Result<Bytes, TransportError> {
+        let Some(first) = self.chunk().await.transpose()? else { return Ok(Bytes::new()) };
+        if self.0.is_over() {
+            return Ok(first);
+        }
+        let expected = usize::try_from(http_body::Body::size_hint(&self).lower()).unwrap_or(usize::MAX);
+        let mut all = BytesMut::with_capacity(first.len() + expected.min(MAX_EXPECTED));
+        all.extend_from_slice(&first);
+        while let Some(piece) = self.chunk().await {
+            all.extend_from_slice(&piece?);
+        }
+        Ok(all.freeze())
     }
 
     /// The next piece of data; `None` at the end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, TransportError>> {
         loop {
-            match self.0.frame().await? {
+            match self.frame().await? {
                 Ok(frame) => match frame.into_data() {
                     Ok(data) => return Some(Ok(data)),
                     Err(_trailers) => {}
@@ -58,7 +102,7 @@ impl Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, TransportError>>> {
         loop {
-            match std::task::ready!(Pin::new(&mut self.0).poll_frame(cx)) {
+            match std::task::ready!(self.as_mut().poll_frame(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(frame)) => {
@@ -73,19 +117,37 @@ impl Body {
     /// Fails with `kind` when it has not ended by then.
     #[must_use]
     pub(crate) fn with_deadline(self, at: Instant, kind: TransportKind) -> Self {
-        Self(UnsyncBoxBody::new(Limited { inner: self, timer: Box::pin(tokio::time::sleep_until(at)), kind }))
+        let timer = Box::pin(tokio::time::sleep_until(at));
+        Self(Inner::Any(UnsyncBoxBody::new(Limited { inner: self, timer, kind })))
     }
 
-    /// Unpacks gzip on the way.
+    /// Fails when nothing has come for so long.
+    #[must_use]
+    pub(crate) fn with_idle_limit(self, longest: Duration) -> Self {
+        let timer = Box::pin(tokio::time::sleep(longest));
+        Self(Inner::Any(UnsyncBoxBody::new(Watched { inner: self, timer, longest })))
+    }
+
+    /// Unpacks gzip on the way. A watch may be packed event by event, as API servers from 1.37 on do.
     #[must_use]
     pub(crate) fn gunzip(self) -> Self {
-        Self(UnsyncBoxBody::new(Gunzip { inner: self, decoder: Some(GzDecoder::new(Vec::new())) }))
+        let decoder = Some(MultiGzDecoder::new(Vec::new()));
+        Self(Inner::Any(UnsyncBoxBody::new(Gunzip { inner: self, decoder })))
+    }
+}
+
+impl Inner {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Known(bytes) => bytes.is_empty(),
+            Self::Any(body) => body.is_end_stream(),
+        }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self(UnsyncBoxBody::new(Full::new(bytes).map_err(|never| match never {})))
+        Self(Inner::Known(bytes))
     }
 }
 
@@ -103,15 +165,22 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        match &mut self.0 {
+            Inner::Known(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Inner::Known(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Inner::Any(body) => Pin::new(body).poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.0.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match &self.0 {
+            Inner::Known(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Any(body) => body.size_hint(),
+        }
     }
 }
 
@@ -140,10 +209,39 @@ impl http_body::Body for Limited {
     }
 }
 
+struct Watched {
+    inner: Body,
+    timer: Pin<Box<Sleep>>,
+    longest: Duration,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
+            // An end beyond what the clock can count is none.
+            if let Some(at) = crate::clock::now().checked_add(self.longest) {
+                self.timer.as_mut().reset(at);
+            }
+            return Poll::Ready(frame);
+        }
+        if self.timer.as_mut().poll(cx).is_ready() {
+            let error = TransportError::new(TransportKind::Timeout, "the body fell silent");
+            return Poll::Ready(Some(Err(error)));
+        }
+        Poll::Pending
+    }
+}
+
 struct Gunzip {
     inner: Body,
     /// `None` once the end was reached or the stream was bad.
-    decoder: Option<GzDecoder<Vec<u8>>>,
+    decoder: Option<MultiGzDecoder<Vec<u8>>>,
 }
 
 impl Gunzip {
@@ -213,6 +311,23 @@ mod tests {
             packed(&text).chunks(7).map(|c| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(c)))).collect();
         let body = Body::wrap(http_body_util::StreamBody::new(futures::stream::iter(pieces))).gunzip();
         assert_eq!(body.bytes().await.unwrap(), text);
+    }
+
+    #[tokio::test]
+    async fn events_that_are_packed_one_by_one_are_unpacked_as_they_come() {
+        let pieces = ["one", "two", "three"].map(|t| Ok::<_, std::io::Error>(Frame::data(Bytes::from(packed(t)))));
+        let mut body = Body::wrap(http_body_util::StreamBody::new(futures::stream::iter(pieces))).gunzip();
+        for word in ["one", "two", "three"] {
+            assert_eq!(body.chunk().await.unwrap().unwrap(), word);
+        }
+        assert!(body.chunk().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn known_bytes_can_be_sent_again_unless_they_are_a_stream() {
+        let body = Body::from(Bytes::from("a"));
+        assert_eq!(body.replay().unwrap().bytes().await.unwrap(), "a");
+        assert!(body.once().replay().is_none());
     }
 
     #[tokio::test]

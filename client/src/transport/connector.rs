@@ -11,6 +11,7 @@ use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Go `net.Dialer.Timeout` as client-go sets it.
 const DIAL: Duration = Duration::from_secs(30);
+/// Go `net.Dialer.KeepAlive` as client-go sets it.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// client-go `tlsHandshakeTimeout`.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A proxy that answers CONNECT with more than this is not one.
@@ -38,11 +41,17 @@ pub(crate) struct Connector {
     tls: Arc<Tls>,
     proxy: Proxy,
     env: Arc<ProxyEnv>,
+    /// For connections that will switch protocols: HTTP/1.1 only, and through any proxy by a tunnel.
+    upgrades: bool,
 }
 
 impl Connector {
     pub(crate) fn new(tls: Arc<Tls>, proxy: Proxy, env: ProxyEnv) -> Self {
-        Self { tls, proxy, env: Arc::new(env) }
+        Self { tls, proxy, env: Arc::new(env), upgrades: false }
+    }
+
+    pub(crate) fn for_upgrades(&self) -> Self {
+        Self { upgrades: true, ..self.clone() }
     }
 
     pub(crate) fn proxy_for(&self, uri: &Uri) -> Option<ProxyTarget> {
@@ -66,7 +75,7 @@ impl Connector {
                 let io = self.reach_proxy(proxy).await?;
                 match proxy.scheme.as_str() {
                     "socks5" => socks5(io, proxy, &host, port).await?,
-                    _ if https => tunnel(io, proxy, &host, port).await?,
+                    _ if https || self.upgrades => tunnel(io, proxy, &host, port).await?,
                     _ => {
                         shape.proxied = true;
                         io
@@ -75,15 +84,16 @@ impl Connector {
             }
         };
         if !https {
-            return Ok(Conn::new(io, shape, CancellationToken::new()));
+            return Ok(Conn::new(io, shape, None));
         }
         let (client, alive) = self.tls.handshake().await?;
+        let client = if self.upgrades { http1_only(&client) } else { client };
         let name = self.tls.server_name(&host)?;
         let stream = shake(client, name, io).await?;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             shape.http2 = true;
         }
-        Ok(Conn::new(Box::new(stream), shape, alive))
+        Ok(Conn::new(Box::new(stream), shape, Some(alive)))
     }
 
     async fn reach_proxy(&self, proxy: &ProxyTarget) -> Result<BoxIo, TransportError> {
@@ -92,12 +102,16 @@ impl Connector {
             return Ok(Box::new(tcp));
         }
         let (client, _) = self.tls.handshake().await?;
-        let mut client = client.as_ref().clone();
-        client.alpn_protocols = vec![b"http/1.1".to_vec()];
         let name = ServerName::try_from(proxy.host.clone())
             .map_err(|_| TransportError::new(TransportKind::Proxy, "the proxy's host is no server name"))?;
-        Ok(Box::new(shake(Arc::new(client), name, Box::new(tcp)).await?))
+        Ok(Box::new(shake(http1_only(&client), name, Box::new(tcp)).await?))
     }
+}
+
+fn http1_only(client: &rustls::ClientConfig) -> Arc<rustls::ClientConfig> {
+    let mut client = client.clone();
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(client)
 }
 
 async fn shake(
@@ -136,6 +150,9 @@ async fn dial(host: &str, port: u16) -> Result<TcpStream, TransportError> {
                 Ok(stream) => {
                     // Small requests must not wait for an acknowledgement; Go sets this too.
                     let _ = stream.set_nodelay(true);
+                    // A peer that vanished without a word is noticed in the end.
+                    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+                    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
                     return Ok(stream);
                 }
                 Err(error) => {
@@ -274,16 +291,19 @@ struct Shape {
 pub(crate) struct Conn {
     io: TokioIo<BoxIo>,
     shape: Shape,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// `None` without TLS, and so without credentials that could be replaced.
+    ended: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Conn {
-    fn new(io: BoxIo, shape: Shape, alive: CancellationToken) -> Self {
-        Self { io: TokioIo::new(io), shape, ended: Box::pin(alive.cancelled_owned()) }
+    fn new(io: BoxIo, shape: Shape, alive: Option<CancellationToken>) -> Self {
+        Self { io: TokioIo::new(io), shape, ended: alive.map(|alive| Box::pin(alive.cancelled_owned())) }
     }
 
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.ended.as_mut().poll(cx).is_ready() {
+        if let Some(ended) = &mut self.ended
+            && ended.as_mut().poll(cx).is_ready()
+        {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "use of closed network connection"));
         }
         Ok(())

@@ -6,6 +6,7 @@
 mod auth;
 mod body;
 mod connector;
+mod http_cache;
 mod pool;
 mod proxy;
 mod round_trip;
@@ -13,20 +14,46 @@ mod tls;
 
 pub(crate) use auth::Credentials;
 pub use body::Body;
+pub use http_cache::HttpCache;
 pub use pool::ConnectionPools;
 pub use proxy::{Proxy, ProxyEnv, ProxyTarget};
-pub(crate) use round_trip::{Replayable, Stack};
+pub(crate) use round_trip::Stack;
 pub(crate) use tls::Identity;
 
 use crate::error::{TransportError, TransportKind};
 use crate::{Config, Error};
 use http::{Request, Response};
+use pool::Pool;
+use std::sync::Arc;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
 /// Sends one request and gives one response; cloning shares the connections.
 #[derive(Clone)]
-pub struct Transport(BoxCloneSyncService<Request<Body>, Response<Body>, TransportError>);
+pub struct Transport(Layers);
+
+/// Our own two layers are called without a box between them; whatever comes from elsewhere is boxed.
+#[derive(Clone)]
+enum Layers {
+    Stack(Arc<Stack>),
+    Base(Base),
+}
+
+/// What a stack is laid around.
+#[derive(Clone)]
+pub(crate) enum Base {
+    Pool(Arc<Pool>),
+    Service(BoxCloneSyncService<Request<Body>, Response<Body>, TransportError>),
+}
+
+impl Base {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        match self {
+            Self::Pool(pool) => pool.send(request).await,
+            Self::Service(service) => service.clone().oneshot(request).await,
+        }
+    }
+}
 
 impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -41,7 +68,23 @@ impl Transport {
         S: Service<Request<Body>, Response = Response<Body>, Error = TransportError> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
     {
-        Self(BoxCloneSyncService::new(service))
+        Self(Layers::Base(Base::Service(BoxCloneSyncService::new(service))))
+    }
+
+    fn over(pool: Arc<Pool>) -> Self {
+        Self(Layers::Base(Base::Pool(pool)))
+    }
+
+    /// Something to lay a stack around, be it a stack itself.
+    pub(crate) fn into_base(self) -> Base {
+        let stack = match self.0 {
+            Layers::Base(base) => return base,
+            Layers::Stack(stack) => stack,
+        };
+        Base::Service(BoxCloneSyncService::new(tower::service_fn(move |request| {
+            let stack = stack.clone();
+            async move { stack.follow(request).await }
+        })))
     }
 
     /// The stack that a configuration describes. Configurations cloned from one another share one connection pool as
@@ -60,11 +103,7 @@ impl Transport {
             Some(wrap) => wrap(base),
             None => base,
         };
-        let stack = Stack::new(config, base)?;
-        Ok(Self::new(tower::service_fn(move |request| {
-            let stack = stack.clone();
-            async move { stack.follow(request).await }
-        })))
+        Ok(Self(Layers::Stack(Arc::new(Stack::new(config, base)?))))
     }
 
     /// Sends a request.
@@ -72,7 +111,10 @@ impl Transport {
     /// # Errors
     /// When no response arrives. Cancelling drops the request; over HTTP/1.1 its connection is closed.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
-        self.0.clone().oneshot(request).await
+        match &self.0 {
+            Layers::Stack(stack) => stack.follow(request).await,
+            Layers::Base(base) => base.send(request).await,
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use super::connector::{Connector, proxy_authorization};
 use super::proxy::{Proxy, ProxyEnv};
 use super::tls::Tls;
 use super::{Body, Transport, classify};
-use crate::config::{Config, ConfigError, ExecAuthenticator, ExecConfig, TlsConfig};
+use crate::config::{AuthProvider, Config, ConfigError, ExecAuthenticator, ExecConfig, Oidc, TlsConfig};
 use crate::error::TransportError;
-use http::header::PROXY_AUTHORIZATION;
+use http::header::{PROXY_AUTHORIZATION, UPGRADE};
 use http::{HeaderValue, Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -34,6 +34,8 @@ struct Key {
 struct Known {
     pools: Vec<(Key, Weak<Pool>)>,
     execs: Vec<(ExecConfig, Weak<ExecAuthenticator>)>,
+    /// Kept as long as any configuration is: a refresh token may be good only once.
+    oidcs: Vec<(AuthProvider, Arc<Oidc>)>,
 }
 
 /// What a family of configurations shares.
@@ -51,6 +53,17 @@ impl ConnectionPools {
         known.execs.retain(|(_, weak)| weak.strong_count() > 0);
         known.execs.push((config.clone(), Arc::downgrade(&made)));
         made
+    }
+
+    /// The keeper of a provider's tokens: one for equal configurations, so that a refresh token is used once.
+    pub(crate) fn oidc(&self, provider: &AuthProvider, proxy: &Proxy) -> Result<Arc<Oidc>, ConfigError> {
+        let mut known = self.0.lock();
+        if let Some(found) = known.oidcs.iter().find(|(p, _)| p == provider) {
+            return Ok(found.1.clone());
+        }
+        let made = Arc::new(Oidc::new(provider.clone(), proxy.clone())?);
+        known.oidcs.push((provider.clone(), made.clone()));
+        Ok(made)
     }
 
     /// The pool for a configuration, without any wrapper.
@@ -73,8 +86,11 @@ impl ConnectionPools {
     }
 }
 
-struct Pool {
+/// The connections of configurations that agree.
+pub(crate) struct Pool {
     client: Client<Connector, Body>,
+    /// For requests that ask to switch protocols, which HTTP/2 connections cannot do.
+    upgrades: Client<Connector, Body>,
     connector: Connector,
     tls: Arc<Tls>,
 }
@@ -97,26 +113,28 @@ impl Pool {
             // A LIST of thousands comes in one stream; hyper's windows are made for small answers.
             .http2_adaptive_window(true)
             .build(connector.clone());
-        Ok(Self { client, connector, tls })
+        let upgrades = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector.for_upgrades());
+        Ok(Self { client, upgrades, connector, tls })
     }
 
     fn transport(self: Arc<Self>) -> Transport {
-        Transport::new(tower::service_fn(move |request| {
-            let pool = self.clone();
-            async move { pool.send(request).await }
-        }))
+        Transport::over(self)
     }
 
-    async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, TransportError> {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, TransportError> {
         self.tls.look();
-        if request.uri().scheme_str() == Some("http")
+        let upgrade = request.headers().contains_key(UPGRADE);
+        // A tunnel through the proxy is authorised when it is made.
+        if !upgrade
+            && request.uri().scheme_str() == Some("http")
             && let Some(proxy) = self.connector.proxy_for(request.uri())
             && let Some(value) = proxy_authorization(&proxy)
             && let Ok(value) = HeaderValue::try_from(value)
         {
             request.headers_mut().insert(PROXY_AUTHORIZATION, value);
         }
-        match self.client.request(request).await {
+        let client = if upgrade { &self.upgrades } else { &self.client };
+        match client.request(request).await {
             Ok(response) => Ok(response.map(Body::wrap)),
             Err(error) => Err(classify(Box::new(error))),
         }

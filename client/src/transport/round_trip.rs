@@ -2,28 +2,25 @@
 //!
 //! Counterpart: client-go `transport.HTTPWrappersForConfig` and the redirect rules of Go's `http.Client`. Two
 //! differences are meant: credentials do not follow a redirect to another origin, and a 401 can renew them at once when
-//! the configuration says so.
+//! the configuration says so. Each hop is told at debug level (`client::http`), without query, headers and bodies.
 
 use super::auth::{impersonation_headers, is_identity};
-use super::{Body, Credentials, Transport};
+use super::{Base, Body, Credentials, Transport};
+use crate::clock;
 use crate::config::Config;
 use crate::error::{TransportError, TransportKind};
-use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, LOCATION, RANGE, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, LOCATION, RANGE, UPGRADE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Go's `http.Client` gives up after ten requests.
 const MAX_REQUESTS: usize = 10;
 
-/// A request body that may be sent more than once, for redirects that keep it.
-#[derive(Clone, Debug)]
-pub(crate) struct Replayable(pub(crate) Bytes);
-
 /// The wrappers of one client.
 #[derive(Clone)]
 pub(crate) struct Stack {
-    base: Transport,
+    base: Base,
     inner: Arc<Wrappers>,
 }
 
@@ -45,13 +42,13 @@ impl Stack {
             compression: !config.disable_compression,
             renew_on_401: config.renew_credentials_on_401,
         };
-        Ok(Self { base, inner: Arc::new(inner) })
+        Ok(Self { base: base.into_base(), inner: Arc::new(inner) })
     }
 
     /// Sends, and follows redirects as Go does.
     pub(crate) async fn follow(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let (mut parts, mut body) = request.into_parts();
-        let replay = parts.extensions.get::<Replayable>().cloned();
+        let replay = body.replay();
         let origin = parts.uri.clone();
         let mut credentials = true;
         for _ in 0..MAX_REQUESTS {
@@ -110,17 +107,44 @@ impl Stack {
         let gzip = self.inner.compression
             && !headers.contains_key(ACCEPT_ENCODING)
             && !headers.contains_key(RANGE)
+            && !headers.contains_key(UPGRADE)
             && request.method() != Method::HEAD;
         if gzip {
             request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let response = self.base.send(request).await?;
+        let hop = Hop::begin(&request);
+        let response = self.base.send(request).await;
+        hop.end(&response);
+        let response = response?;
         Ok(if gzip { unpack(response) } else { response })
     }
 }
 
-fn body_of(replay: Option<&Replayable>) -> Body {
-    replay.map_or_else(Body::empty, |r| Body::from(r.0.clone()))
+/// What the log tells of a hop; nothing is gathered where nobody listens.
+struct Hop(Option<(Method, String, Instant)>);
+
+impl Hop {
+    fn begin(request: &Request<Body>) -> Self {
+        // The query may hold a command with a password in it.
+        let told = || (request.method().clone(), request.uri().path().to_owned(), clock::now());
+        Self(tracing::enabled!(target: "client::http", tracing::Level::DEBUG).then(told))
+    }
+
+    fn end(self, result: &Result<Response<Body>, TransportError>) {
+        let Some((method, path, begun)) = self.0 else { return };
+        let took = clock::now() - begun;
+        match result {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                tracing::debug!(target: "client::http", %method, path, status, ?took, "answered");
+            }
+            Err(error) => tracing::debug!(target: "client::http", %method, path, %error, ?took, "not answered"),
+        }
+    }
+}
+
+fn body_of(replay: Option<&Body>) -> Body {
+    replay.and_then(Body::replay).unwrap_or_else(Body::empty)
 }
 
 fn unpack(response: Response<Body>) -> Response<Body> {

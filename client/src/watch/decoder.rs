@@ -3,8 +3,10 @@
 //! JSON frames are concatenated values; protobuf frames are a 4-byte length and a `meta/v1.WatchEvent` without the
 //! magic prefix, whose object is a whole envelope. Counterpart: apimachinery `streaming` and `framer`.
 
-use crate::rest::codec::media_type;
+use crate::rest::codec::{json, media_type};
 use crate::rest::{Codecs, MEDIA_JSON, MEDIA_PROTOBUF, MEDIA_YAML};
+#[cfg(feature = "clientset")]
+use crate::scheme::{EventOrFailure, Resource, typed_from_json, typed_from_protobuf, typed_from_value};
 use bytes::{Buf, BytesMut};
 use rehearsal_apimachinery::{WatchEvent, WatchEventType};
 use serde_json::Value;
@@ -55,12 +57,21 @@ impl Decoder {
     /// The next whole event; `None` when more bytes are needed.
     pub(crate) fn next(&mut self) -> Option<Result<WatchEvent, String>> {
         match self.framing {
-            Framing::Json => self.next_json(),
-            Framing::LengthPrefixed => self.next_prefixed(),
+            Framing::Json => self.next_json(read_json),
+            Framing::LengthPrefixed => self.prefixed_frame().map(|frame| self.read_protobuf(&frame?)),
         }
     }
 
-    fn next_json(&mut self) -> Option<Result<WatchEvent, String>> {
+    /// The same with a typed object, which JSON is read into without a value in between.
+    #[cfg(feature = "clientset")]
+    pub(crate) fn next_typed<K: Resource>(&mut self) -> Option<Result<EventOrFailure<K>, String>> {
+        match self.framing {
+            Framing::Json => self.next_json(typed_from_json),
+            Framing::LengthPrefixed => self.prefixed_frame().map(|frame| self.read_typed(&frame?)),
+        }
+    }
+
+    fn next_json<E>(&mut self, read: impl Fn(&[u8]) -> Result<E, String>) -> Option<Result<E, String>> {
         let blank = self.buffer.iter().take_while(|b| b.is_ascii_whitespace()).count();
         if blank > 0 && self.scan.at == 0 {
             self.buffer.advance(blank);
@@ -72,6 +83,9 @@ impl Decoder {
                 return Some(Err(format!("invalid character {:?} looking for beginning of object", *other as char)));
             }
         }
+        if let Some(event) = self.whole_line(&read) {
+            return Some(Ok(event));
+        }
         let end = match self.scan.end_of_object(&self.buffer) {
             Some(end) => end,
             None if self.buffer.len() > MAX_FRAME => return Some(Err(too_long())),
@@ -82,10 +96,22 @@ impl Decoder {
             return Some(Err(too_long()));
         }
         let frame = self.buffer.split_to(end);
-        Some(read_json(&frame))
+        Some(read(&frame))
     }
 
-    fn next_prefixed(&mut self) -> Option<Result<WatchEvent, String>> {
+    /// The event that the first line is. API servers write a line an event, so the search for its end costs next to
+    /// nothing; whatever else they write is cut by counting braces, once.
+    fn whole_line<E>(&mut self, read: impl Fn(&[u8]) -> Result<E, String>) -> Option<E> {
+        if self.scan.at > 0 {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', &self.buffer).filter(|end| *end <= MAX_FRAME)?;
+        let event = read(self.buffer.get(..end)?).ok()?;
+        self.buffer.advance(end);
+        Some(event)
+    }
+
+    fn prefixed_frame(&mut self) -> Option<Result<BytesMut, String>> {
         let length = self.buffer.first_chunk().map(|head| u32::from_be_bytes(*head) as usize)?;
         if length > MAX_FRAME {
             return Some(Err(too_long()));
@@ -94,18 +120,33 @@ impl Decoder {
             return None;
         }
         self.buffer.advance(4);
-        let frame = self.buffer.split_to(length);
-        Some(self.read_protobuf(&frame))
+        Some(Ok(self.buffer.split_to(length)))
     }
 
     fn read_protobuf(&self, frame: &[u8]) -> Result<WatchEvent, String> {
-        let cut = || "protobuf: the watch event is cut short".to_owned();
-        let kind = field(frame, 1).ok_or_else(cut)?;
-        let kind = event_type(std::str::from_utf8(kind).map_err(|e| e.to_string())?)?;
-        let raw = field(frame, 2).and_then(|extension| field(extension, 1)).ok_or_else(cut)?;
+        let (kind, object) = halves(frame)?;
         let codec = self.codecs.find(MEDIA_PROTOBUF).map_err(|e| e.to_string())?;
-        Ok(WatchEvent::new(kind, codec.decode(raw)?))
+        Ok(WatchEvent::new(kind, codec.decode(object)?))
     }
+
+    #[cfg(feature = "clientset")]
+    fn read_typed<K: Resource>(&self, frame: &[u8]) -> Result<EventOrFailure<K>, String> {
+        let (kind, object) = halves(frame)?;
+        match typed_from_protobuf(kind, object) {
+            Some(event) => Ok(event),
+            // The client's codec may know more than ours, and says what is wrong if it does not.
+            None => typed_from_value(kind, &self.read_protobuf(frame)?.object),
+        }
+    }
+}
+
+/// Type and object of a protobuf event.
+fn halves(frame: &[u8]) -> Result<(WatchEventType, &[u8]), String> {
+    let cut = || "protobuf: the watch event is cut short".to_owned();
+    let kind = field(frame, 1).ok_or_else(cut)?;
+    let kind = event_type(std::str::from_utf8(kind).map_err(|e| e.to_string())?)?;
+    let object = field(frame, 2).and_then(|extension| field(extension, 1)).ok_or_else(cut)?;
+    Ok((kind, object))
 }
 
 fn too_long() -> String {
@@ -120,7 +161,7 @@ fn read_json(frame: &[u8]) -> Result<WatchEvent, String> {
         #[serde(default)]
         object: Value,
     }
-    let raw: Raw = serde_json::from_slice(frame).map_err(|e| e.to_string())?;
+    let raw: Raw = json(frame)?;
     let kind = event_type(&raw.kind)?;
     if !raw.object.is_object() {
         return Err(format!("unable to decode watch event: the object of a {kind} event is missing"));
@@ -143,16 +184,11 @@ impl Scan {
     /// One past the closing brace of the object that the buffer begins with.
     fn end_of_object(&mut self, buffer: &[u8]) -> Option<usize> {
         while let Some(byte) = buffer.get(self.at) {
-            self.at += 1;
             if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
+                self.skip_string(buffer);
                 continue;
             }
+            self.at += 1;
             match byte {
                 b'"' => self.in_string = true,
                 b'{' => self.depth += 1,
@@ -166,6 +202,24 @@ impl Scan {
             }
         }
         None
+    }
+
+    /// Goes behind the string's end, or to the end of the buffer.
+    fn skip_string(&mut self, buffer: &[u8]) {
+        if self.escaped {
+            self.escaped = false;
+            self.at += 1;
+        }
+        let rest = buffer.get(self.at..).unwrap_or_default();
+        let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
+            self.at = buffer.len();
+            return;
+        };
+        self.at += found + 1;
+        match rest.get(found) {
+            Some(b'"') => self.in_string = false,
+            _ => self.escaped = true,
+        }
     }
 }
 
@@ -276,7 +330,7 @@ mod tests {
             decoder.feed(&[byte]);
         }
         assert_eq!(decoder.next().unwrap(), Ok(WatchEvent::new(WatchEventType::Modified, json!({"raw": "object"}))));
-        assert!(Decoder::new(MEDIA_PROTOBUF, Codecs::default()).is_none(), "no codec, no stream");
+        assert!(Decoder::new("application/cbor-seq", Codecs::default()).is_none(), "no codec, no stream");
     }
 
     proptest! {

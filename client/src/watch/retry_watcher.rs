@@ -91,6 +91,22 @@ impl<S: StartWatch> RetryWatcher<S> {
         None
     }
 
+    /// Watches until an event fits, and gives it. Counterpart: `Until` with one condition.
+    ///
+    /// # Errors
+    /// [`Error::WatchClosed`] when the watch cannot go on; the first error of `fits`.
+    pub async fn until(
+        &mut self,
+        mut fits: impl FnMut(&WatchEvent) -> Result<bool, Error>,
+    ) -> Result<WatchEvent, Error> {
+        while let Some(event) = self.next().await {
+            if fits(&event)? {
+                return Ok(event);
+            }
+        }
+        Err(Error::WatchClosed)
+    }
+
     /// Connects; an event is the last one.
     async fn start(&mut self) -> Option<WatchEvent> {
         let spaced = self.started.map(|at| at + SPACING);
@@ -235,6 +251,16 @@ mod tests {
         ] {
             assert_eq!(all(&Script::new([Err(status.into())])).await, ["ERROR"]);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_may_come_after_an_interruption() {
+        let script =
+            Script::new([Ok(event("ADDED", "2")), Ok(event("MODIFIED", "3")), Ok(failure(&Status::expired("x")))]);
+        let mut watcher = RetryWatcher::try_new(&script, ListOptions::default().resource_version("1")).unwrap();
+        let found = watcher.until(|e| Ok(e.kind == WatchEventType::Modified)).await.unwrap();
+        assert_eq!(found.object.resource_version(), "3");
+        assert!(matches!(watcher.until(|_| Ok(false)).await.unwrap_err(), Error::WatchClosed));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,9 @@
 //! A scripted HTTP/1.1 peer on raw sockets, and a backoff manager that records waits instead of sleeping.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod proxy;
+pub mod tls;
+
 use parking_lot::Mutex;
 use rehearsal_client::{BackoffManager, BoxFuture, Config, GroupVersion, Qps, RestClient};
 use std::collections::VecDeque;
@@ -8,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What the peer does with a request.
@@ -74,6 +78,7 @@ pub struct Peer {
     pub address: String,
     received: Arc<Mutex<Vec<Received>>>,
     connections: Arc<Mutex<usize>>,
+    arrived: watch::Receiver<usize>,
     _tasks: JoinSet<()>,
 }
 
@@ -106,15 +111,16 @@ impl Peer {
         let received = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(Mutex::new(0));
         let mut tasks = JoinSet::new();
+        let (tell, arrived) = watch::channel(0);
         let (seen, opened) = (received.clone(), connections.clone());
         tasks.spawn(async move {
             let mut peers = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 *opened.lock() += 1;
-                peers.spawn(serve(stream, acts.clone(), seen.clone()));
+                peers.spawn(serve(stream, acts.clone(), seen.clone(), tell.clone()));
             }
         });
-        Self { address, received, connections, _tasks: tasks }
+        Self { address, received, connections, arrived, _tasks: tasks }
     }
 
     pub fn received(&self) -> Vec<Received> {
@@ -127,6 +133,11 @@ impl Peer {
 
     pub fn connections(&self) -> usize {
         *self.connections.lock()
+    }
+
+    /// Waits until so many requests have arrived.
+    pub async fn until(&self, requests: usize) {
+        self.arrived.clone().wait_for(|n| *n >= requests).await.unwrap();
     }
 
     /// A configuration without limiter.
@@ -142,10 +153,11 @@ impl Peer {
     }
 }
 
-async fn serve(mut stream: TcpStream, acts: Choose, seen: Arc<Mutex<Vec<Received>>>) {
+async fn serve(mut stream: TcpStream, acts: Choose, seen: Arc<Mutex<Vec<Received>>>, tell: watch::Sender<usize>) {
     while let Some(request) = receive(&mut stream).await {
         let act = acts(&request);
         seen.lock().push(request);
+        tell.send_modify(|n| *n += 1);
         match act {
             Act::Answer(bytes) => stream.write_all(&bytes).await.unwrap_or_default(),
             Act::AnswerAndClose(bytes) => {
@@ -190,6 +202,13 @@ impl Recorded {
     /// Waits in seconds, the one before the first attempt included.
     pub fn seconds(&self) -> Vec<u64> {
         self.waits.lock().iter().map(Duration::as_secs).collect()
+    }
+}
+
+impl Recorded {
+    /// The waits between attempts.
+    pub fn gaps(&self) -> Vec<Duration> {
+        self.waits.lock().iter().skip(1).copied().collect()
     }
 }
 
