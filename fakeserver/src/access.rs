@@ -8,6 +8,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use rehearsal_fault_wire::{Line, Record, Severed};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -34,10 +35,15 @@ pub struct JournalEntry {
     pub uri: String,
     /// `User-Agent`.
     pub user_agent: String,
-    /// HTTP status of the answer.
+    /// HTTP status of the answer; 0 when a fault left the client without one.
     pub code: u16,
     /// Microseconds until the head of the answer, by the cluster's clock.
     pub latency_micros: i64,
+    /// Ordinal of the connection it came over, from 1; 0 for a request without a socket.
+    pub connection: u64,
+    /// What fault rules did to the request; grows while a watch goes on.
+    #[serde(skip_serializing_if = "Record::is_empty")]
+    pub faults: Record,
 }
 
 /// A shared view of a server's journal.
@@ -97,6 +103,7 @@ pub(crate) struct Started {
     method: String,
     uri: String,
     user_agent: String,
+    connection: u64,
 }
 
 impl Access {
@@ -111,13 +118,16 @@ impl Access {
             method: beginning(request.method().as_str(), 16),
             uri: beginning(request.uri().path_and_query().map_or(request.uri().path(), |p| p.as_str()), REMEMBERED),
             user_agent: beginning(agent.unwrap_or_default(), REMEMBERED),
+            connection: request.extensions().get::<Line>().map_or(0, Line::ordinal),
         }
     }
 
     pub(crate) fn finish(&self, started: Started, response: &Response<Body>) {
         let latency = self.clock.now().duration_since(started.at);
         let latency_micros = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
-        let code = response.status().as_u16();
+        let severed = response.extensions().get::<Severed>().is_some();
+        let code = if severed { 0 } else { response.status().as_u16() };
+        let faults = response.extensions().get::<Record>().cloned().unwrap_or_default();
         if self.log.load(Ordering::Relaxed) {
             tracing::info!(target: "fakeserver::access", method = %started.method, uri = %started.uri, code, latency_micros);
         }
@@ -139,6 +149,8 @@ impl Access {
             user_agent: started.user_agent,
             code,
             latency_micros,
+            connection: started.connection,
+            faults,
         });
     }
 

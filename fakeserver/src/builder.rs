@@ -2,9 +2,14 @@
 
 use crate::clock::Clock;
 use crate::controllers::Controllers;
+use crate::front::{Front, Handler};
 use crate::serve::{FakeServer, StartError};
+use axum::body::Body;
+use http::{Request, Response};
 use serde_json::Value;
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
+use tower::{Layer, Service};
 
 /// Who may do what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub struct FakeServerBuilder {
     pub(crate) access_log: bool,
     pub(crate) journal_capacity: usize,
     pub(crate) objects: Vec<Value>,
+    pub(crate) faults: Option<rehearsal_faults::Plan>,
+    pub(crate) front: Front,
 }
 
 impl Default for FakeServerBuilder {
@@ -53,6 +60,8 @@ impl Default for FakeServerBuilder {
             access_log: false,
             journal_capacity: crate::access::DEFAULT_CAPACITY,
             objects: Vec::new(),
+            faults: None,
+            front: Front::default(),
         }
     }
 }
@@ -62,6 +71,18 @@ impl FakeServerBuilder {
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
+    }
+
+    /// The seed that is set.
+    #[must_use]
+    pub fn current_seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The clock that is set.
+    #[must_use]
+    pub fn current_clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Source of time.
@@ -127,6 +148,25 @@ impl FakeServerBuilder {
     /// Objects to create before the server answers, CRDs and namespaces first.
     pub fn objects(mut self, objects: impl IntoIterator<Item = Value>) -> Self {
         self.objects.extend(objects);
+        self
+    }
+
+    /// A fault plan that is armed from the first connection on.
+    pub fn faults(mut self, plan: rehearsal_faults::Plan) -> Self {
+        self.faults = Some(plan);
+        self
+    }
+
+    /// Lays something around the whole server; what is laid later is outside of it. Every request passes, in-process ones
+    /// and those of the admin API included. Forks do not inherit it.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Handler> + Send + Sync + 'static,
+        L::Service:
+            Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request<Body>>>::Future: Send + 'static,
+    {
+        self.front.push(layer);
         self
     }
 

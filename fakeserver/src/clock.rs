@@ -8,7 +8,18 @@ use tokio::sync::Notify;
 
 /// A source of the current time, cheap to clone and shared by all handles of one cluster.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Source>);
+pub struct Clock {
+    source: Arc<Source>,
+    skew: Arc<Skew>,
+}
+
+/// How far off a clock is: by so many microseconds, reached evenly over so many, since then.
+#[derive(Debug, Default)]
+struct Skew {
+    by: AtomicI64,
+    over: AtomicI64,
+    since: AtomicI64,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -24,19 +35,57 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn real() -> Self {
-        Self(Arc::new(Source::Real))
+        Self::of(Source::Real)
     }
 
     /// A clock that stands still until [`advance`](Self::advance) moves it.
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Arc::new(Source::Manual { micros: AtomicI64::new(start.as_microsecond()), moved: Notify::new() }))
+        Self::of(Source::Manual { micros: AtomicI64::new(start.as_microsecond()), moved: Notify::new() })
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source: Arc::new(source), skew: Arc::default() }
+    }
+
+    /// The same clock without a skew, and with one of its own from now on: it moves with this one, and neither is thrown
+    /// off with the other.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { source: self.source.clone(), skew: Arc::default() }
+    }
+
+    /// Throws the clock off by so many microseconds, evenly over as many; by 0 sets it right.
+    pub(crate) fn skew(&self, by: i64, over: i64) {
+        self.skew.since.store(self.steady().as_microsecond(), Ordering::SeqCst);
+        self.skew.over.store(over, Ordering::SeqCst);
+        self.skew.by.store(by, Ordering::SeqCst);
+    }
+
+    /// The time as a `Date` header, when it is not the right one.
+    pub(crate) fn skewed_date(&self) -> Option<String> {
+        let off = self.skew.by.load(Ordering::Relaxed) != 0;
+        off.then(|| self.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
     }
 
     /// The current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        match &*self.0 {
+        let now = self.steady();
+        let by = self.skew.by.load(Ordering::SeqCst);
+        if by == 0 {
+            return now;
+        }
+        let since = self.skew.since.load(Ordering::SeqCst);
+        let over = self.skew.over.load(Ordering::SeqCst);
+        let passed = now.as_microsecond().saturating_sub(since).clamp(0, over.max(0));
+        let part = if over <= 0 { by } else { (by as f64 * (passed as f64 / over as f64)) as i64 };
+        now.checked_add(SignedDuration::from_micros(part)).unwrap_or(now)
+    }
+
+    /// The time without the skew.
+    fn steady(&self) -> Timestamp {
+        match &*self.source {
             #[allow(clippy::disallowed_methods, reason = "the one place where real time enters")]
             Source::Real => Timestamp::now(),
             Source::Manual { micros, .. } => {
@@ -48,13 +97,13 @@ impl Clock {
     /// Whether time only moves when told to.
     #[must_use]
     pub fn is_manual(&self) -> bool {
-        matches!(*self.0, Source::Manual { .. })
+        matches!(*self.source, Source::Manual { .. })
     }
 
     /// Moves a manual clock forward; a real clock is left alone and `false` is returned.
     #[must_use = "a real clock cannot be advanced"]
     pub fn advance(&self, by: SignedDuration) -> bool {
-        match &*self.0 {
+        match &*self.source {
             Source::Real => false,
             Source::Manual { micros, moved } => {
                 let step = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
@@ -68,7 +117,7 @@ impl Clock {
     /// Waits until it is that late. Cancel-safe.
     pub async fn reached(&self, at: Timestamp) {
         loop {
-            match &*self.0 {
+            match &*self.source {
                 Source::Real => {
                     let left = at.duration_since(self.now());
                     let Ok(left) = Duration::try_from(left) else { return };

@@ -7,14 +7,16 @@ use crate::auth::{
 use crate::catalog::ResourceInfo;
 use crate::catalog::openapi::OpenApi;
 use crate::endpoints::context::RequestContext;
-use crate::endpoints::request_info::{Query, RequestInfo};
+use crate::faults::{Shutdown, Views};
 use crate::registry::Registry;
 use crate::strategies::UserInfo;
 use http::HeaderMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use rehearsal_apimachinery::request_info::{Query, RequestInfo};
 use rehearsal_apimachinery::status::Status;
 use rehearsal_apimachinery::version::Info;
+use rehearsal_fault_wire::Faults;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,8 +39,15 @@ pub(crate) struct Core {
     /// Bearer token of the kubeconfig where there is no client certificate.
     pub(crate) bearer: crate::auth::Token,
     /// Ends all watches.
-    pub(crate) watches: CancellationToken,
+    pub(crate) watches: Mutex<CancellationToken>,
     pub(crate) stopping: AtomicBool,
+    pub(crate) faults: Faults,
+    pub(crate) views: Arc<Views>,
+    pub(crate) shutdown: Shutdown,
+    /// Whether a rule keeps the port closed.
+    pub(crate) port_closed: tokio::sync::watch::Sender<bool>,
+    /// Ends all connections; replaced by a fresh one when it has.
+    pub(crate) connections: Mutex<CancellationToken>,
     pub(crate) tls: bool,
     pub(crate) local: SocketAddr,
     pub(crate) openapi_cache: Mutex<Option<(Arc<crate::catalog::ResourceTable>, Arc<OpenApi>)>>,
@@ -58,6 +67,16 @@ impl Core {
     /// Host and port, as discovery prints them.
     pub(crate) fn address(&self) -> String {
         self.local.to_string()
+    }
+
+    /// Ends all watches; those that begin later live on.
+    pub(crate) fn end_watches(&self) {
+        std::mem::take(&mut *self.watches.lock()).cancel();
+    }
+
+    /// Ends all connections politely; those that begin later live on.
+    pub(crate) fn hang_up(&self) {
+        std::mem::take(&mut *self.connections.lock()).cancel();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -12,6 +12,8 @@ pub mod catalog;
 pub mod clock;
 pub mod controllers;
 pub mod endpoints;
+pub mod faults;
+mod front;
 mod handle;
 pub mod ids;
 pub mod patch;
@@ -25,4 +27,5 @@ pub mod watch;
 mod write_timeout;
 
 pub use builder::FakeServerBuilder;
+pub use front::Handler;
 pub use serve::{FakeServer, StartError};

@@ -11,7 +11,9 @@ use crate::auth::{
 use crate::builder::{AuthMode, FakeServerBuilder};
 use crate::clock::Clock;
 use crate::controllers::{self, Parts, Progress};
-use crate::endpoints::router::{PeerCertificate, dispatch};
+use crate::endpoints::router::PeerCertificate;
+use crate::faults::{ClusterTime, FaultedStorage, Shutdown, Views};
+use crate::front::{self, Front};
 use crate::handle::Core;
 use crate::ids::Ids;
 use crate::registry::Registry;
@@ -26,13 +28,14 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rehearsal_apimachinery::status::Status;
+use rehearsal_fault_wire::{BoxError, Door, Faults, Fired, Line, Severed, Socket, Surface};
+use rehearsal_faults::{Action, Cut, HandshakeFailure};
 use rustls::DigitallySignedStruct;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,6 +79,17 @@ pub enum StartError {
     /// Keys or certificates could not be made.
     #[error("certificates: {0}")]
     Certificates(String),
+    /// What was to be recorded cannot be.
+    #[error("record {}: {reason}", path.display())]
+    Tape {
+        /// The tape.
+        path: std::path::PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The fault plan is refused.
+    #[error("fault plan: {0}")]
+    Faults(#[from] rehearsal_faults::PlanError),
     /// An initial object was refused.
     #[error("create {what}")]
     Object {
@@ -91,7 +105,7 @@ pub enum StartError {
 pub struct FakeServer {
     core: Arc<Core>,
     storage: Arc<MemoryStorage>,
-    authority: Option<CertificateAuthority>,
+    authority: Option<Arc<CertificateAuthority>>,
     config: FakeServerBuilder,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -120,19 +134,24 @@ impl FakeServer {
     }
 
     async fn launch_over(config: FakeServerBuilder, storage: MemoryStorage, fresh: bool) -> Result<Self, StartError> {
+        // The clock may be shared; a skew is this server's own.
+        let config = FakeServerBuilder { clock: config.clock.apart(), ..config };
         let address = SocketAddr::new(config.bind, config.port);
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let local = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
         let storage = Arc::new(storage);
-        let authority = if config.tls { Some(make_authority(&config.clock)?) } else { None };
-        let core = Arc::new(make_core(&config, storage.clone(), authority.as_ref(), local)?);
+        let authority = if config.tls { Some(Arc::new(make_authority(&config.clock)?)) } else { None };
+        let core = Arc::new(make_core(&config, storage.clone(), authority.as_deref(), local)?);
         if fresh {
             let made = core.registry.bootstrap(local).await;
             made.map_err(|source| StartError::Object { what: "bootstrap objects".into(), source: Box::new(source) })?;
         }
         core.registry.settle_custom().await;
+        if let Some(plan) = &config.faults {
+            core.faults.add(plan)?;
+        }
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let ca_pem = authority.as_ref().map(CertificateAuthority::pem).unwrap_or_default();
+        let ca_pem = authority.as_ref().map(|authority| authority.pem()).unwrap_or_default();
         let parts = Parts { registry: core.registry.clone(), ca_pem, tokens: core.tokens.clone() };
         let server = Self {
             progress: controllers::start(&config.controllers, &parts, &tasks, &stop),
@@ -175,11 +194,12 @@ impl FakeServer {
 
     fn accept_on(&self, listener: TcpListener) -> Result<(), StartError> {
         let tls = match &self.authority {
-            Some(authority) => Some(tls_acceptor(authority, self.config.bind)?),
+            Some(authority) => Some(Tls::new(authority.clone(), self.config.bind)?),
             None => None,
         };
+        let door = Door::new(listener).map_err(|source| StartError::Listen { address: self.core.local, source })?;
         let (core, stop, tasks) = (self.core.clone(), self.stop.clone(), self.tasks.clone());
-        self.tasks.spawn(accept_loop(listener, core, tls, stop, tasks));
+        self.tasks.spawn(accept_loop(door, core, tls, stop, tasks));
         Ok(())
     }
 
@@ -200,7 +220,7 @@ impl FakeServer {
     /// # Errors
     /// When a client certificate cannot be made.
     pub fn kubeconfig(&self) -> Result<String, StartError> {
-        kubeconfig(&self.core, self.authority.as_ref())
+        kubeconfig(&self.core, self.authority.as_deref())
     }
 
     /// Bearer token of the admin API.
@@ -213,6 +233,12 @@ impl FakeServer {
     #[must_use]
     pub fn journal(&self) -> Journal {
         self.core.access.journal.clone()
+    }
+
+    /// The fault rules of this server: arming, marks, what has fired.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.core.faults
     }
 
     /// The cluster's clock.
@@ -234,6 +260,12 @@ impl FakeServer {
         self.storage.snapshot()
     }
 
+    /// Lets the next write take a resourceVersion greater than this one; smaller ones change nothing. For replays, where
+    /// a write is to come out where it did in the recording.
+    pub fn advance(&self, to: crate::store::Revision) {
+        self.storage.advance(to);
+    }
+
     /// Returns to a state. Watches end; the revision moves forward.
     ///
     /// # Errors
@@ -247,7 +279,13 @@ impl FakeServer {
     /// # Errors
     /// [`StartError`] when it cannot listen.
     pub async fn fork(&self) -> Result<Self, StartError> {
-        let config = FakeServerBuilder { port: 0, objects: Vec::new(), ..self.config.clone() };
+        let config = FakeServerBuilder {
+            port: 0,
+            objects: Vec::new(),
+            faults: None,
+            front: Front::default(),
+            ..self.config.clone()
+        };
         Self::launch_over(config, self.storage.fork(), false).await
     }
 
@@ -255,7 +293,7 @@ impl FakeServer {
     ///
     /// Cancel safety: dropping the future abandons the request; a write may or may not have happened.
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
-        dispatch(self.core.clone(), request).await
+        front::enter(self.core.clone(), request).await
     }
 
     /// Stops: `/readyz` fails, watches end, no new connections; running requests have ten seconds.
@@ -267,7 +305,9 @@ impl FakeServer {
 
     fn begin_stop(&self) {
         self.core.stopping.store(true, Ordering::SeqCst);
-        self.core.watches.cancel();
+        self.core.watches.lock().cancel();
+        self.core.connections.lock().cancel();
+        self.core.faults.disarm_all();
         self.stop.cancel();
     }
 }
@@ -289,7 +329,13 @@ impl Core {
 
 /// Starts a fork for the admin API; it lives as long as its parent.
 pub(crate) async fn fork(core: &Arc<Core>) -> Result<Value, Status> {
-    let config = FakeServerBuilder { port: 0, objects: Vec::new(), ..core.config.clone() };
+    let config = FakeServerBuilder {
+        port: 0,
+        objects: Vec::new(),
+        faults: None,
+        front: Front::default(),
+        ..core.config.clone()
+    };
     let server = Box::pin(FakeServer::launch_over(config, core.memory.fork(), false))
         .await
         .map_err(|e| Status::internal_error(e.to_string()))?;
@@ -311,7 +357,10 @@ fn make_core(
 ) -> Result<Core, StartError> {
     let ids = Ids::seeded(config.seed);
     let plugins = crate::admission::Plugins::for_controllers(&config.controllers);
-    let registry = Registry::new(memory.clone(), config.clock.clone(), ids.clone(), plugins);
+    let faults = Faults::new(ClusterTime::new(config.clock.apart()));
+    let views = Arc::new(Views::default());
+    let storage = FaultedStorage { memory: memory.clone(), faults: faults.clone(), views: views.clone() };
+    let registry = Registry::new(Arc::new(storage), config.clock.clone(), ids.clone(), plugins);
     let mut table = match &config.token_file {
         Some(csv) => TokenTable::parse(csv)?,
         None => TokenTable::default(),
@@ -342,8 +391,13 @@ fn make_core(
         started: config.clock.now(),
         admin_token: Token::new(admin_token),
         bearer,
-        watches: CancellationToken::new(),
+        watches: parking_lot::Mutex::default(),
         stopping: AtomicBool::new(false),
+        faults,
+        views,
+        shutdown: Shutdown::default(),
+        port_closed: tokio::sync::watch::Sender::new(false),
+        connections: parking_lot::Mutex::default(),
         tls: config.tls,
         local,
         openapi_cache: parking_lot::Mutex::new(None),
@@ -376,31 +430,57 @@ fn kubeconfig(core: &Core, authority: Option<&CertificateAuthority>) -> Result<S
     }
 }
 
-fn tls_acceptor(authority: &CertificateAuthority, bind: std::net::IpAddr) -> Result<TlsAcceptor, StartError> {
-    let failed = |e: String| StartError::Certificates(e);
-    let bind = bind.to_string();
-    let names = [
-        "localhost",
-        "127.0.0.1",
-        "::1",
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "10.0.0.1",
-        &bind,
-    ];
-    let identity = authority.server_cert(&names).map_err(|e| failed(e.to_string()))?;
+/// What handshakes need: the proper configuration, and what improper ones are made of.
+#[derive(Clone)]
+struct Tls {
+    acceptor: TlsAcceptor,
+    authority: Arc<CertificateAuthority>,
+    bind: std::net::IpAddr,
+}
+
+impl Tls {
+    fn new(authority: Arc<CertificateAuthority>, bind: std::net::IpAddr) -> Result<Self, StartError> {
+        let identity = authority.server_cert(&names(&bind.to_string())).map_err(certificates)?;
+        Ok(Self { acceptor: tls_acceptor(&identity, &[b"h2", b"http/1.1"])?, authority, bind })
+    }
+
+    /// A configuration with which handshakes fail, or agree on less. `None` for what fails without one.
+    fn failing(&self, failure: HandshakeFailure, clock: &Clock) -> Option<TlsAcceptor> {
+        let bind = self.bind.to_string();
+        let names = names(&bind);
+        let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+        let (identity, protocols) = match failure {
+            HandshakeFailure::ExpiredCertificate => (self.authority.expired_server_cert(&names), both),
+            HandshakeFailure::WrongName => (self.authority.server_cert(&["elsewhere.example"]), both),
+            HandshakeFailure::UnknownAuthority => (make_authority(clock).ok()?.server_cert(&names), both),
+            HandshakeFailure::NoHttp2 => (self.authority.server_cert(&names), &both[1..]),
+            HandshakeFailure::Plaintext | HandshakeFailure::Alert | HandshakeFailure::Stall => return None,
+        };
+        tls_acceptor(&identity.ok()?, protocols).ok()
+    }
+}
+
+/// The names that the server goes by.
+fn names(bind: &str) -> [&str; 8] {
+    ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "10.0.0.1", bind]
+}
+
+fn certificates(error: impl std::fmt::Display) -> StartError {
+    StartError::Certificates(error.to_string())
+}
+
+fn tls_acceptor(identity: &auth::Identity, protocols: &[&[u8]]) -> Result<TlsAcceptor, StartError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(AnyClientCertificate(provider.clone()));
-    let key = PrivateKeyDer::try_from(identity.key_der.clone()).map_err(str::to_owned).map_err(failed)?;
+    let key = PrivateKeyDer::try_from(identity.key_der.clone()).map_err(certificates)?;
     let chain = vec![CertificateDer::from(identity.der.clone())];
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| failed(e.to_string()))?
+        .map_err(certificates)?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
-        .map_err(|e| failed(e.to_string()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        .map_err(certificates)?;
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -450,14 +530,10 @@ impl ClientCertVerifier for AnyClientCertificate {
     }
 }
 
-async fn accept_loop(
-    listener: TcpListener,
-    core: Arc<Core>,
-    tls: Option<TlsAcceptor>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
+async fn accept_loop(mut door: Door, core: Arc<Core>, tls: Option<Tls>, stop: CancellationToken, tasks: TaskTracker) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut ordinal = 0;
+    let mut closed = core.port_closed.subscribe();
     loop {
         let permit = tokio::select! {
             () = stop.cancelled() => return,
@@ -466,13 +542,26 @@ async fn accept_loop(
         let Ok(permit) = permit else { return };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            () = core.faults.port_closes(ordinal + 1) => {
+                ordinal += 1;
+                shut(&mut door, &core, core.faults.decide_connection(ordinal), &stop).await;
+                continue;
+            }
+            is_closed = async { closed.wait_for(|closed| *closed).await.is_ok() } => {
+                if is_closed {
+                    keep_shut(&mut door, &mut closed, &stop).await;
+                }
+                continue;
+            }
+            accepted = door.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                let (core, tls, stop) = (core.clone(), tls.clone(), stop.clone());
+                ordinal += 1;
+                let (core, tls, line) = (core.clone(), tls.clone(), Line::new(ordinal));
+                let stop = core.connections.lock().clone();
                 tasks.spawn(async move {
-                    connection(stream, core, tls, stop).await;
+                    connection(stream, core, tls, stop, line).await;
                     drop(permit);
                 });
             }
@@ -485,10 +574,99 @@ async fn accept_loop(
     }
 }
 
-async fn connection(stream: TcpStream, core: Arc<Core>, tls: Option<TlsAcceptor>, stop: CancellationToken) {
+/// Closes the port, or fills its backlog, for as long as the rules say that have fired.
+async fn shut(door: &mut Door, core: &Core, fired: Vec<Fired>, stop: &CancellationToken) {
+    for one in &fired {
+        for action in &one.firing.actions {
+            let (shut, lasts) = match action {
+                Action::Refuse { lasts } => (door.close(), *lasts),
+                Action::Blackhole { lasts } => (door.fill().await, *lasts),
+                _ => continue,
+            };
+            if let Err(error) = shut {
+                tracing::error!(target: "fakeserver::faults", %error, "close the port");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = core.faults.sleep(lasts, &one.set) => {}
+            }
+            reopen(door);
+        }
+    }
+}
+
+/// Keeps the port closed until a shutdown is over.
+async fn keep_shut(door: &mut Door, closed: &mut tokio::sync::watch::Receiver<bool>, stop: &CancellationToken) {
+    if let Err(error) = door.close() {
+        tracing::error!(target: "fakeserver::faults", %error, "close the port");
+    }
+    tokio::select! {
+        () = stop.cancelled() => return,
+        _ = closed.wait_for(|closed| !*closed) => {}
+    }
+    reopen(door);
+}
+
+fn reopen(door: &mut Door) {
+    if let Err(error) = door.open() {
+        tracing::error!(target: "fakeserver::faults", %error, "open the port again");
+    }
+}
+
+/// What rules do to a connection before anything is read from it. `None`: it has come to its end.
+async fn greet(stream: TcpStream, core: &Arc<Core>, tls: Option<&Tls>, line: &Line) -> Option<(TcpStream, Greeting)> {
+    let mut greeting = Greeting { acceptor: tls.map(|tls| tls.acceptor.clone()), streams: MAX_STREAMS, window: None };
+    for one in core.faults.decide_connection(line.ordinal()) {
+        let held = one.set.gone();
+        for action in &one.firing.actions {
+            match action {
+                Action::Delay { wait } => core.faults.sleep(wait.duration(), &one.set).await,
+                Action::Handshake { failure } => match tls.and_then(|tls| tls.failing(*failure, core.registry.clock()))
+                {
+                    Some(acceptor) => greeting.acceptor = Some(acceptor),
+                    None => {
+                        rehearsal_fault_wire::fail_handshake(stream, *failure, held).await;
+                        return None;
+                    }
+                },
+                Action::Http2Limits { streams, window, churn, answers_ping } => {
+                    greeting.streams = u32::try_from(*streams).unwrap_or(MAX_STREAMS);
+                    greeting.window = u32::try_from(*window).ok();
+                    if !answers_ping {
+                        line.ignore_pings(held);
+                    }
+                    if !churn.is_zero() {
+                        line.churn_every(*churn, held);
+                    }
+                }
+                // Came too late to close the port before the connection.
+                Action::Refuse { .. } => line.cut(Cut::Reset, held),
+                Action::Blackhole { .. } => {
+                    held.cancelled().await;
+                    return None;
+                }
+                other => crate::faults::act_on_connection(core, other, &one),
+            }
+        }
+    }
+    if line.severed().is_some() {
+        drop(Socket::new(stream, line.clone()));
+        return None;
+    }
+    Some((stream, greeting))
+}
+
+/// With what a connection is greeted.
+struct Greeting {
+    acceptor: Option<TlsAcceptor>,
+    streams: u32,
+    window: Option<u32>,
+}
+
+async fn connection(stream: TcpStream, core: Arc<Core>, tls: Option<Tls>, stop: CancellationToken, line: Line) {
     let _ = stream.set_nodelay(true);
     // Boxed, and dropped before the wait: the room of a handshake is not kept for as long as the connection lives.
-    let opened = Box::pin(open(stream, core, tls, stop)).await;
+    let opened = Box::pin(open(stream, core, tls, stop, line)).await;
     if let Some(serving) = opened {
         serving.await;
     }
@@ -498,15 +676,22 @@ async fn connection(stream: TcpStream, core: Arc<Core>, tls: Option<TlsAcceptor>
 async fn open(
     stream: TcpStream,
     core: Arc<Core>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     stop: CancellationToken,
+    line: Line,
 ) -> Option<BoxFuture<'static, ()>> {
-    let Some(acceptor) = tls else {
+    let (stream, greeting) = tokio::select! {
+        () = stop.cancelled() => return None,
+        greeted = greet(stream, &core, tls.as_ref(), &line) => greeted?,
+    };
+    let Greeting { acceptor, streams, window } = greeting;
+    let mut serving = Serving { core, peer: PeerCertificate(None, Some(line.clone())), stop, line, streams, window };
+    let Some(acceptor) = acceptor else {
         let version = tokio::select! {
-            () = stop.cancelled() => return None,
+            () = serving.stop.cancelled() => return None,
             version = tokio::time::timeout(HEADER_TIMEOUT, speaks_http2(&stream)) => version,
         };
-        let stream = WriteTimeout::new(stream, WRITE_TIMEOUT);
+        let stream = WriteTimeout::new(Socket::new(stream, serving.line.clone()), WRITE_TIMEOUT);
         let http2 = match version {
             Ok(Ok(http2)) => http2,
             Ok(Err(error)) => {
@@ -515,15 +700,15 @@ async fn open(
             }
             Err(_) => return None,
         };
-        return Some(serve_http(TokioIo::new(stream), http2, core, PeerCertificate(None), stop));
+        return Some(serving.serve(stream, http2));
     };
-    let stream = WriteTimeout::new(stream, WRITE_TIMEOUT);
+    let stream = WriteTimeout::new(Socket::new(stream, serving.line.clone()), WRITE_TIMEOUT);
     match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let session = stream.get_ref().1;
-            let peer = session.peer_certificates().and_then(|c| c.first()).map(|c| c.to_vec());
+            serving.peer.0 = session.peer_certificates().and_then(|c| c.first()).map(|c| c.to_vec());
             let http2 = session.alpn_protocol() == Some(b"h2");
-            return Some(serve_http(TokioIo::new(stream), http2, core, PeerCertificate(peer), stop));
+            return Some(serving.serve(stream, http2));
         }
         Ok(Err(error)) => tracing::debug!(target: "fakeserver::serve", %error, "TLS handshake"),
         Err(_) => tracing::debug!(target: "fakeserver::serve", "TLS handshake timed out"),
@@ -531,17 +716,24 @@ async fn open(
     None
 }
 
-fn serve_http<I>(
-    io: I,
-    http2: bool,
+/// A connection whose client is known.
+struct Serving {
     core: Arc<Core>,
     peer: PeerCertificate,
     stop: CancellationToken,
-) -> BoxFuture<'static, ()>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    if http2 { http2_connection(io, core, peer, stop).boxed() } else { http1_connection(io, core, peer, stop).boxed() }
+    line: Line,
+    streams: u32,
+    window: Option<u32>,
+}
+
+impl Serving {
+    fn serve<S>(self, stream: S, http2: bool) -> BoxFuture<'static, ()>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(Surface::new(stream, self.line.clone(), http2));
+        if http2 { http2_connection(io, self).boxed() } else { http1_connection(io, self).boxed() }
+    }
 }
 
 /// Whether a client begins with the preface of HTTP/2. Looks without reading: what is read in two pieces makes hyper
@@ -562,62 +754,63 @@ async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
     }
 }
 
-fn http1_connection<I>(
-    io: I,
-    core: Arc<Core>,
-    peer: PeerCertificate,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send
+fn http1_connection<I>(io: I, serving: Serving) -> impl Future<Output = ()> + Send
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
+    let Serving { core, peer, stop, line, .. } = serving;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .half_close(false)
-        .serve_connection(io, service(core, peer))
+        .serve_connection(io, service(core, peer, line.clone()))
         .with_upgrades();
-    drive(Box::pin(connection), http1::UpgradeableConnection::graceful_shutdown, stop)
+    drive(Box::pin(connection), http1::UpgradeableConnection::graceful_shutdown, stop, line)
 }
 
-fn http2_connection<I>(
-    io: I,
-    core: Arc<Core>,
-    peer: PeerCertificate,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send
+fn http2_connection<I>(io: I, serving: Serving) -> impl Future<Output = ()> + Send
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
+    let Serving { core, peer, stop, line, streams, window } = serving;
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(streams)
+        .initial_stream_window_size(window)
         .max_header_list_size(MAX_HEADER_LIST)
         .keep_alive_interval(Some(Duration::from_secs(30)))
-        .serve_connection(io, service(core, peer));
-    drive(Box::pin(connection), http2::Connection::graceful_shutdown, stop)
+        .serve_connection(io, service(core, peer, line.clone()));
+    drive(Box::pin(connection), http2::Connection::graceful_shutdown, stop, line)
 }
 
 /// Answers requests. The handler is boxed: hyper keeps room for one for as long as the connection lives.
 fn service(
     core: Arc<Core>,
     peer: PeerCertificate,
+    line: Line,
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<Body>,
-    Error = Infallible,
-    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+    Error = BoxError,
+    Future = impl Future<Output = Result<Response<Body>, BoxError>> + Send + 'static,
 > + Send
 + 'static {
     service_fn(move |mut request: Request<Incoming>| {
         let core = core.clone();
         request.extensions_mut().insert(peer.clone());
-        Box::pin(async move { Ok::<_, Infallible>(contained(core, request.map(Body::new)).await) })
+        let line = line.clone();
+        Box::pin(async move {
+            let mut response = contained(core, request.map(Body::new)).await;
+            match response.extensions_mut().remove::<Severed>() {
+                None => Ok(response),
+                Some(severed) => severed.apply(&line).await.map_err(BoxError::from),
+            }
+        })
     })
 }
 
-async fn drive<C>(mut connection: Pin<Box<C>>, finish: fn(Pin<&mut C>), stop: CancellationToken)
+async fn drive<C>(mut connection: Pin<Box<C>>, finish: fn(Pin<&mut C>), stop: CancellationToken, line: Line)
 where
     C: Future<Output = hyper::Result<()>>,
 {
@@ -627,6 +820,8 @@ where
                 tracing::debug!(target: "fakeserver::serve", %error, "connection");
             }
         }
+        // Dropped, it closes as the fault wants it.
+        () = line.doomed() => {}
         () = stop.cancelled() => {
             finish(connection.as_mut());
             let _ = tokio::time::timeout(DRAIN, connection).await;
@@ -636,7 +831,7 @@ where
 
 /// A panic of a handler ends its request with 500 and nothing else.
 async fn contained(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
-    match std::panic::AssertUnwindSafe(dispatch(core, request)).catch_unwind().await {
+    match std::panic::AssertUnwindSafe(front::enter(core, request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
             tracing::error!(target: "fakeserver::serve", "a handler panicked");

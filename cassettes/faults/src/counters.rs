@@ -4,7 +4,7 @@
 //! the life of the engine: their number is that of the scopes that rules have matched.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What is known of one scope of one rule.
@@ -33,5 +33,25 @@ impl Counters {
         let tally = tallies.entry((rule, scope)).or_default();
         tally.seen += 1;
         update(tally)
+    }
+
+    /// What [`count`](Self::count) would show next, counting nothing.
+    pub(crate) fn next(&self, rule: usize, scope: u128) -> Tally {
+        let shard = &self.shards[(scope as usize ^ rule) % SHARDS];
+        let tallies = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = tallies.get(&(rule, scope)).copied().unwrap_or_default();
+        Tally { seen: tally.seen + 1, ..tally }
+    }
+}
+
+/// Turns of requests of one identity. Two that come at once must not overtake one another between two rules: which of
+/// them is the second for one rule would then be the first for the next, and another run would decide otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Turns([Mutex<()>; SHARDS]);
+
+impl Turns {
+    /// Waits for the others of this identity; the turn ends with the guard.
+    pub(crate) fn take(&self, identity: u128) -> MutexGuard<'_, ()> {
+        self.0[identity as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::action::Action;
 use crate::check::Prepared;
-use crate::counters::Counters;
+use crate::counters::{Counters, Turns};
 use crate::error::PlanError;
 use crate::explain::Why;
 use crate::facts::{ConnectionFacts, FrameFacts, RequestFacts};
@@ -31,6 +31,7 @@ pub struct Engine {
     index: Index,
     occurrences: Counters,
     repeats: Counters,
+    turns: Turns,
     marks: RwLock<BTreeMap<String, Duration>>,
     recorded: Option<Recorded>,
 }
@@ -97,6 +98,7 @@ impl Engine {
             index,
             occurrences: Counters::default(),
             repeats: Counters::default(),
+            turns: Turns::default(),
             marks: RwLock::default(),
             recorded: None,
         }
@@ -134,6 +136,73 @@ impl Engine {
         // After the asking, so that a rule does not fire on the very event it waits for.
         self.observe(frame);
         verdict
+    }
+
+    /// Whether frames have to be shown to [`decide_frame`](Self::decide_frame) at all: a rule is about them or waits for
+    /// one.
+    #[must_use]
+    pub fn looks_at_frames(&self) -> bool {
+        self.rules.iter().any(|entry| {
+            entry.rule.moment() == Moment::Frame || matches!(entry.rule.schedule.trigger, Some(Trigger::Event(_)))
+        })
+    }
+
+    /// Whether a rule has conditions on the object of a request, so that it must be found for it.
+    #[must_use]
+    pub fn looks_at_objects(&self) -> bool {
+        self.rules.iter().any(|entry| entry.rule.matcher.looks_at_objects())
+    }
+
+    /// Whether a connection with that ordinal would find the port closed or its backlog full, were it to come `now`. Unlike
+    /// [`decide_connection`](Self::decide_connection) this counts nothing: it lets a listener close before the client
+    /// knocks.
+    #[must_use]
+    pub fn closes_port(&self, connection: &ConnectionFacts<'_>, now: Duration) -> bool {
+        let ConnectionFacts { lane, connection } = *connection;
+        let facts = RequestFacts { lane, connection, ..RequestFacts::default() };
+        let subject = Subject::new(Moment::Connection, &facts, None);
+        self.index.connections.iter().filter_map(|position| Some((*position, self.rules.get(*position)?))).any(
+            |(position, entry)| {
+                let closes = |action: &Action| matches!(action, Action::Refuse { .. } | Action::Blackhole { .. });
+                entry.rule.actions.iter().any(closes)
+                    && entry.armed.load(Ordering::Acquire)
+                    && entry.is_about(&subject)
+                    && self.gates(entry, now).is_ok()
+                    && self.would_pick(position, entry, &subject, now)
+            },
+        )
+    }
+
+    /// Whether any rule closes the port or fills its backlog.
+    #[must_use]
+    pub fn may_close_port(&self) -> bool {
+        let closes = |action: &Action| matches!(action, Action::Refuse { .. } | Action::Blackhole { .. });
+        self.rules.iter().any(|entry| entry.rule.actions.iter().any(closes))
+    }
+
+    fn would_pick(&self, position: usize, entry: &Entry, subject: &Subject<'_>, now: Duration) -> bool {
+        let identity = scope::hash(subject, Per::Object);
+        let scope = scope::hash(subject, entry.rule.schedule.per());
+        let repeat = self.repeats.next(position, identity);
+        if let Some(recorded) = &self.recorded {
+            let key = (entry.rule.id.clone(), scope::text(subject, Per::Object), repeat.seen);
+            return recorded.contains_key(&key);
+        }
+        let dice = Dice::new(self.seed, &entry.rule.id, scope, identity, repeat.seen);
+        pick(&entry.rule, &self.occurrences.next(position, scope), now, &dice).is_ok()
+    }
+
+    /// Whether there is such a rule.
+    #[must_use]
+    pub fn has_rule(&self, rule: &str) -> bool {
+        self.rules.iter().any(|entry| entry.rule.id == rule)
+    }
+
+    /// Whether a rule is switched on; `None` when there is no such rule.
+    #[must_use]
+    pub fn is_armed(&self, rule: &str) -> Option<bool> {
+        let entry = self.rules.iter().find(|entry| entry.rule.id == rule)?;
+        Some(entry.armed.load(Ordering::Acquire))
     }
 
     /// Sets a mark: windows and triggers that name it count from `now`.
@@ -187,6 +256,8 @@ impl Engine {
     ) -> Verdict {
         let mut firings = Vec::new();
         let mut settled_by: Option<&str> = None;
+        // Taken with the first rule that matches: most requests match none.
+        let mut turn = None;
         let all: Vec<usize>;
         let candidates = if trace.is_some() {
             all = (0..self.rules.len()).collect();
@@ -199,7 +270,12 @@ impl Engine {
             if trace.is_none() && !entry.is_about(subject) {
                 continue;
             }
-            let consider = || self.consider(position, entry, subject, now, settled_by);
+            let turn = turn.get_or_insert_with(|| {
+                let identity = scope::hash(subject, Per::Object);
+                (identity, self.turns.take(identity))
+            });
+            let identity = turn.0;
+            let consider = || self.consider(position, entry, subject, identity, now, settled_by);
             let considered = match &trace {
                 Some(_) => entry.why_not(subject).map_or_else(consider, Err),
                 None => consider(),
@@ -226,6 +302,7 @@ impl Engine {
         position: usize,
         entry: &Entry,
         subject: &Subject<'_>,
+        identity: u128,
         now: Duration,
         settled_by: Option<&str>,
     ) -> Result<Firing, Why> {
@@ -234,7 +311,6 @@ impl Engine {
             return Err(Why::Disarmed);
         }
         entry.matched.fetch_add(1, Ordering::Relaxed);
-        let identity = scope::hash(subject, Per::Object);
         let repeat = self.repeats.count(position, identity, |tally| tally.seen);
         if let Some(recorded) = &self.recorded {
             return self.repeated(recorded, entry, subject, now, repeat);

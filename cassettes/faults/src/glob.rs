@@ -5,14 +5,18 @@
 pub(crate) enum Pattern {
     Any,
     Exact(String),
-    Glob(String),
+    Glob {
+        glob: String,
+        /// Where the first wildcard is, and where the last one ends: what is outside is compared as it is.
+        wild: std::ops::Range<usize>,
+    },
 }
 
 impl Pattern {
     pub(crate) fn new(text: &str) -> Self {
-        match text {
-            "*" => Self::Any,
-            _ if text.contains(['*', '?']) => Self::Glob(text.to_owned()),
+        match (text.find(['*', '?']), text.rfind(['*', '?'])) {
+            _ if text == "*" => Self::Any,
+            (Some(first), Some(last)) => Self::Glob { glob: text.to_owned(), wild: first..last + 1 },
             _ => Self::Exact(text.to_owned()),
         }
     }
@@ -21,17 +25,18 @@ impl Pattern {
         match self {
             Self::Any => true,
             Self::Exact(exact) => exact == text,
-            // Most names differ before the first star; comparing that much is cheap.
-            Self::Glob(glob) => literal_start(glob, text) && glob_matches(glob, text),
+            Self::Glob { glob, wild } => {
+                let (start, end) = (&glob[..wild.start], &glob[wild.end..]);
+                // Nearly all names differ here, and nearly all patterns have one star, about which that says all.
+                text.starts_with(start)
+                    && text.ends_with(end)
+                    && match &glob[wild.clone()] {
+                        "*" => text.len() >= start.len() + end.len(),
+                        _ => glob_matches(glob, text),
+                    }
+            }
         }
     }
-}
-
-/// Whether the text begins with what the pattern says before its first wildcard.
-fn literal_start(glob: &str, text: &str) -> bool {
-    let wanted = glob.bytes().take_while(|byte| !matches!(byte, b'*' | b'?'));
-    let mut found = text.bytes();
-    wanted.into_iter().all(|byte| found.next() == Some(byte))
 }
 
 /// Goes back to the last star only, so the work is at most pattern times text.
@@ -84,6 +89,10 @@ mod tests {
             ("*", "", true),
             ("?", "", false),
             ("**", "abc", true),
+            ("ab*bc", "abc", false),
+            ("ab*bc", "abbc", true),
+            ("a?c", "aüc", true),
+            ("ü*", "üb", true),
         ] {
             assert_eq!(Pattern::new(pattern).matches(text), matches, "{pattern} {text}");
         }

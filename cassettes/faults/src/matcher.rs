@@ -188,6 +188,11 @@ impl Part {
 }
 
 impl Matcher {
+    /// Whether there are conditions on the object itself.
+    pub(crate) fn looks_at_objects(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     /// `verbs` are those that both the rule and its faults are about.
     pub(crate) fn new(when: &When, verbs: VerbSet) -> Self {
         let exact = [

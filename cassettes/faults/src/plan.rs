@@ -212,6 +212,12 @@ impl Plan {
         check::notes(self).into_iter().map(|complaint| self.placed(complaint)).collect()
     }
 
+    /// The seed of all chances.
+    #[must_use]
+    pub fn seed_value(&self) -> u64 {
+        self.seed
+    }
+
     /// The rules in order.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {

@@ -103,7 +103,11 @@ impl Authority {
     /// # Errors
     /// For a name that is no ASCII, or when the machine gives no randomness.
     pub fn server_cert(&self, names: &[&str]) -> Result<Identity, CertificateError> {
-        let mut params = params(self.now, "rehearsal-apiserver");
+        self.server_cert_from(names, self.now)
+    }
+
+    fn server_cert_from(&self, names: &[&str], from: Timestamp) -> Result<Identity, CertificateError> {
+        let mut params = params(from, "rehearsal-apiserver");
         for name in names {
             let fail = |source| CertificateError { subject: (*name).to_owned(), source };
             params.subject_alt_names.push(match name.parse::<IpAddr>() {
@@ -113,6 +117,15 @@ impl Authority {
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params, "rehearsal-apiserver")
+    }
+
+    /// A serving certificate whose time was over long before now.
+    ///
+    /// # Errors
+    /// As for [`server_cert`](Self::server_cert).
+    pub fn expired_server_cert(&self, names: &[&str]) -> Result<Identity, CertificateError> {
+        let long_ago = self.now.checked_sub(LIFE * 2).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.server_cert_from(names, long_ago)
     }
 
     /// A client certificate: `user` becomes the CN, each group an O.

@@ -2,7 +2,6 @@
 //!
 //! Guarded by a token of its own. See docs/ADMIN_API.md.
 
-use super::request_info::{Query, param};
 use super::respond;
 use crate::handle::Core;
 use crate::store::Snapshot;
@@ -12,6 +11,7 @@ use http::{Method, Response};
 use http_body_util::{BodyExt, Limited};
 use jiff::SignedDuration;
 use parking_lot::Mutex;
+use rehearsal_apimachinery::request_info::{Query, param};
 use rehearsal_apimachinery::status::Status;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -37,13 +37,19 @@ pub(crate) async fn handle(core: &Arc<Core>, parts: &Parts, query: &Query, body:
         Ok(collected) => collected.to_bytes(),
         Err(_) => return refuse(&Status::too_large(MAX_BODY)),
     };
+    let path = parts.uri.path().trim_start_matches("/_rehearsal/v1").trim_matches('/').to_owned();
+    let segments: Vec<&str> = path.split('/').collect();
+    if let ["faults", rest @ ..] = segments.as_slice() {
+        return match super::admin_faults::answer(core, &parts.method, rest, query, &body).await {
+            Ok((code, value)) => respond::raw(code, "application/json", value.to_string() + "\n"),
+            Err(status) => refuse(&status),
+        };
+    }
     let input = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice::<Value>(&body) };
     let input = match input {
         Ok(value) => value,
         Err(e) => return refuse(&Status::bad_request(format!("body: {e}"))),
     };
-    let path = parts.uri.path().trim_start_matches("/_rehearsal/v1").trim_matches('/').to_owned();
-    let segments: Vec<&str> = path.split('/').collect();
     match answer(core, &parts.method, &segments, query, &input).await {
         Ok((code, value)) => respond::raw(code, "application/json", value.to_string() + "\n"),
         Err(status) => refuse(&status),

@@ -1,7 +1,6 @@
 //! One request on its way through the server: everything the verb handlers share.
 
 use super::negotiate::{self, Accepted, Media, Offer, Transform};
-use super::request_info::{Query, RequestInfo};
 use super::respond;
 use crate::auth::RequestAttributes;
 use crate::catalog::ResourceInfo;
@@ -16,6 +15,7 @@ use parking_lot::Mutex;
 use rehearsal_apimachinery::codec::protobuf::{self, ProtobufError};
 use rehearsal_apimachinery::codec::{json, yaml};
 use rehearsal_apimachinery::field::FieldError;
+use rehearsal_apimachinery::request_info::{Query, RequestInfo};
 use rehearsal_apimachinery::status::Status;
 use rehearsal_apimachinery::{Catalog, GroupKind, GroupVersionKind};
 use serde_json::Value;
@@ -35,9 +35,16 @@ pub(crate) struct RequestContext {
     /// Taken by the handler that reads it.
     pub(crate) body: Mutex<Option<Body>>,
     pub(crate) warnings: Vec<String>,
+    /// The registry as this request sees it, where that is not as it is.
+    pub(crate) viewed: Option<crate::registry::Registry>,
 }
 
 impl RequestContext {
+    /// What reads and watches are answered from.
+    pub(crate) fn reader(&self) -> &crate::registry::Registry {
+        self.viewed.as_ref().unwrap_or(&self.core.registry)
+    }
+
     /// The object or collection the URL names.
     pub(crate) fn target(&self) -> Target {
         let namespace = if self.info.namespaced { self.request.namespace.clone() } else { String::new() };

@@ -1,15 +1,15 @@
 //! GET of one object.
 
 use super::context::RequestContext;
-use super::request_info::param;
 use axum::body::Body;
 use http::Response;
+use rehearsal_apimachinery::request_info::param;
 use rehearsal_apimachinery::status::Status;
 
 /// Answers with the object in the negotiated form.
 pub(crate) async fn get(cx: &RequestContext) -> Result<Response<Body>, Status> {
     let accepted = cx.accept()?;
     let version = param(&cx.query, "resourceVersion").unwrap_or_default();
-    let object = cx.core.registry.get(&cx.target(), version).await?;
+    let object = cx.reader().get(&cx.target(), version).await?;
     cx.object(&accepted, 200, &object)
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub(crate) async fn list(cx: &RequestContext) -> Result<Response<Body>, Status> {
     let accepted = cx.accept()?;
     let query = list_query(cx, false)?;
-    let found = cx.core.registry.list(&cx.collection_target(), &query).await?;
+    let found = cx.reader().list(&cx.collection_target(), &query).await?;
     answer(cx, &accepted, &found)
 }
 

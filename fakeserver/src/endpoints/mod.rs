@@ -1,6 +1,7 @@
 //! What answers a request: routing, one file a verb, and the forms an answer can have.
 
 pub(crate) mod admin;
+mod admin_faults;
 mod component_status;
 pub(crate) mod context;
 mod create;
@@ -12,7 +13,6 @@ mod negotiate;
 mod non_resource;
 pub mod partial;
 mod patch;
-pub(crate) mod request_info;
 pub(crate) mod respond;
 pub(crate) mod router;
 pub(crate) mod subresources;

@@ -3,9 +3,9 @@
 //! Counterpart: apiserver `handlers/negotiation`. The Accept clauses are tried by weight, then in order; the first that
 //! the route can serve wins. Refusals carry the server's two wordings: one of the routing layer, one of the handlers.
 
-use super::request_info::{Query, param};
 use http::HeaderMap;
 use http::header::{ACCEPT, USER_AGENT};
+use rehearsal_apimachinery::request_info::{Query, param};
 use rehearsal_apimachinery::status::{Status, StatusDetails, StatusReason};
 
 /// How a body is written.

@@ -1,7 +1,6 @@
 //! Paths that are no resources: discovery, OpenAPI, health, version, metrics, keys.
 
 use super::negotiate::{self, Accepted, Media, Offer, Transform};
-use super::request_info::{Query, param};
 use super::respond;
 use crate::catalog::discovery;
 use crate::handle::Core;
@@ -12,6 +11,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
+use rehearsal_apimachinery::request_info::{Query, param};
 use rehearsal_apimachinery::status::Status;
 use serde::Serialize;
 use std::sync::Arc;

@@ -213,6 +213,6 @@ pub(crate) fn transformed_list(
 
 /// How much of the objects a Table is to carry.
 pub(crate) fn include_object(cx: &RequestContext) -> Result<table::IncludeObject, Status> {
-    let wish = super::request_info::param(&cx.query, "includeObject").unwrap_or_default();
+    let wish = rehearsal_apimachinery::request_info::param(&cx.query, "includeObject").unwrap_or_default();
     table::IncludeObject::parse(wish)
 }

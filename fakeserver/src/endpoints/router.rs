@@ -5,36 +5,90 @@
 
 use super::context::RequestContext;
 use super::negotiate::Accepted;
-use super::request_info::{RequestInfo, param, parse_query};
 use super::{component_status, create, delete, get, list, non_resource, patch, respond, subresources, update, watch};
 use crate::auth::RequestAttributes;
 use crate::catalog::ResourceInfo;
+use crate::faults::{self, ServerHost, View, ViewedStorage};
 use crate::handle::Core;
+use crate::registry::Registry;
 use crate::strategies::UserInfo;
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{Method, Request, Response};
 use parking_lot::Mutex;
+use rehearsal_apimachinery::request_info::{RequestInfo, param, parse_query};
 use rehearsal_apimachinery::status::Status;
+use rehearsal_fault_wire::{Describe, FaultLayer, Foreign, Line, Record, WriteFaults};
 use std::sync::Arc;
+use tower::{Layer as _, Service as _};
 
-/// The client certificate of the connection, put there by the TLS listener.
+/// The client certificate of the connection and its line, put there by the listener.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PeerCertificate(pub(crate) Option<Vec<u8>>);
+pub(crate) struct PeerCertificate(pub(crate) Option<Vec<u8>>, pub(crate) Option<Line>);
 
 /// Answers any request.
 pub(crate) async fn dispatch(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
     let audit_id = request.headers().get("audit-id").cloned();
     let started = core.access.start(&request);
-    let mut response = handle(&core, request).await;
+    let line = request.extensions().get::<PeerCertificate>().and_then(|peer| peer.1.clone());
+    let mut response = if core.shutdown.refuses(&request) {
+        shutting_down(line.as_ref())
+    } else if core.faults.is_armed() {
+        faulted(&core, request, line.clone()).await
+    } else {
+        handle(&core, request).await
+    };
+    if let Some(describe) = response.extensions_mut().remove::<Describe>() {
+        let layer = FaultLayer::new(core.faults.clone(), ServerHost(Arc::downgrade(&core)));
+        let record = Record::new();
+        response = response.map(|body| Body::new(layer.follow(body, describe, line, record.clone())));
+        response.extensions_mut().insert(record);
+    }
+    if response.extensions().get::<Foreign>().is_some() {
+        core.access.finish(started, &response);
+        return response;
+    }
     let headers = response.headers_mut();
     let audit_id = audit_id.or_else(|| HeaderValue::from_str(&core.registry.ids().uid()).ok());
     if let Some(id) = audit_id {
         headers.insert("audit-id", id);
     }
+    if let Some(date) = core.registry.clock().skewed_date().and_then(|date| HeaderValue::from_str(&date).ok()) {
+        headers.insert(http::header::DATE, date);
+    }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
     core.access.finish(started, &response);
     response
+}
+
+/// What a server says that shuts down and asks to be retried elsewhere.
+fn shutting_down(line: Option<&Line>) -> Response<Body> {
+    if let Some(line) = line {
+        line.go_away();
+    }
+    let reply = rehearsal_faults::Reply::new(rehearsal_faults::Case::ShutdownRetry);
+    let (request, store) = (rehearsal_faults::RequestFacts::default(), rehearsal_faults::StoreFacts::default());
+    rehearsal_fault_wire::response(reply.render(&request, &store)).map(Body::from)
+}
+
+/// The same with faults around it.
+async fn faulted(core: &Arc<Core>, mut request: Request<Body>, line: Option<Line>) -> Response<Body> {
+    if let Some(line) = line {
+        request.extensions_mut().insert(line);
+    }
+    let handler = core.clone();
+    let service = tower::service_fn(move |mut request: Request<Body>| {
+        let core = handler.clone();
+        async move {
+            let write = request.extensions_mut().remove::<WriteFaults>();
+            Ok::<_, std::convert::Infallible>(faults::scoped(write, handle(&core, request)).await)
+        }
+    });
+    let mut service = FaultLayer::new(core.faults.clone(), ServerHost(Arc::downgrade(core))).layer(service);
+    match service.call(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
 }
 
 async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
@@ -44,7 +98,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     if path.starts_with("/_rehearsal/") {
         return super::admin::handle(core, &parts, &query, body).await;
     }
-    let Ok(info) = RequestInfo::parse(&parts.method, path, &query) else {
+    let Ok(info) = RequestInfo::parse(parts.method.as_str(), path, &query) else {
         let text = format!(
             "Internal Server Error: {path:?}: failed to create RequestInfo: unable to determine kind and namespace from url, {path}\n"
         );
@@ -70,6 +124,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     let Some(row) = row.filter(|row| !info.malformed && !is_misplaced(row, &info)) else {
         return with_flow(core, unrouted(core, &info, &parts.headers, &query));
     };
+    let viewed = parts.extensions.get::<View>().and_then(|view| viewed(core, view, &info, &query));
     let mut cx = RequestContext {
         core: core.clone(),
         request: info,
@@ -79,6 +134,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
         user,
         body: Mutex::new(Some(body)),
         warnings: Vec::new(),
+        viewed,
     };
     let outcome = route(&mut cx, &parts.method).await;
     let mut response = match outcome {
@@ -92,8 +148,27 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     with_flow(core, response)
 }
 
+/// The registry as a view shows it, for the requests that allow a view: watches, and reads that ask for no more than a
+/// version of the cache.
+fn viewed(
+    core: &Core,
+    view: &View,
+    info: &RequestInfo,
+    query: &rehearsal_apimachinery::request_info::Query,
+) -> Option<Registry> {
+    let version = param(query, "resourceVersion").unwrap_or_default();
+    let exact = param(query, "resourceVersionMatch") == Some("Exact");
+    let allows = match info.verb.as_str() {
+        "watch" => !view.catches_up || version == "0",
+        "get" | "list" => !version.is_empty() && !exact,
+        _ => false,
+    };
+    let (base, memory) = (core.registry.storage().clone(), core.memory.clone());
+    allows.then(|| core.registry.over(Arc::new(ViewedStorage { base, memory, view: view.clone() })))
+}
+
 /// Errors are written in the form the client asked for, where that can be told.
-fn error_form(headers: &http::HeaderMap, query: &super::request_info::Query) -> Accepted {
+fn error_form(headers: &http::HeaderMap, query: &rehearsal_apimachinery::request_info::Query) -> Accepted {
     let offer = super::negotiate::Offer { protobuf: true, transforms: true, stream: false, custom: true };
     match super::negotiate::accept(headers, query, offer) {
         Ok(accepted) => Accepted { transform: super::negotiate::Transform::None, ..accepted },
@@ -125,7 +200,11 @@ fn with_flow(core: &Core, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-pub(crate) fn attributes(user: &UserInfo, info: &RequestInfo, query: &super::request_info::Query) -> RequestAttributes {
+pub(crate) fn attributes(
+    user: &UserInfo,
+    info: &RequestInfo,
+    query: &rehearsal_apimachinery::request_info::Query,
+) -> RequestAttributes {
     RequestAttributes {
         user: user.clone(),
         verb: info.verb.clone(),
@@ -152,7 +231,7 @@ fn unrouted(
     core: &Core,
     info: &RequestInfo,
     headers: &http::HeaderMap,
-    query: &super::request_info::Query,
+    query: &rehearsal_apimachinery::request_info::Query,
 ) -> Response<Body> {
     let table = core.registry.table();
     if info.group.is_empty() && info.path.starts_with("/api/") || table.is_builtin_group(&info.group) {

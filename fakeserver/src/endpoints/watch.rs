@@ -49,7 +49,9 @@ pub(crate) async fn watch(cx: &RequestContext) -> Result<Response<Body>, Status>
     match start(cx, &target, &query, revision).await {
         Ok(begin) => {
             let stream = Watcher::new(cx, target, query, view, begin).into_stream();
-            Ok(respond::raw(200, content_type, Body::from_stream(stream)))
+            let mut response = respond::raw(200, content_type, Body::from_stream(stream));
+            response.extensions_mut().insert(crate::faults::watch_facts(cx, accepted.media == Media::Protobuf));
+            Ok(response)
         }
         Err(status) => Ok(respond::raw(200, content_type, Body::from(view.error(&status)))),
     }
@@ -105,7 +107,7 @@ async fn start(
     let options = &query.options;
     let zero = revision.unwrap_or(0) == 0;
     let initial = options.send_initial_events.unwrap_or(zero && options.resource_version_match.is_empty());
-    let registry = &cx.core.registry;
+    let registry = cx.reader();
     let storage = registry.storage();
     let collection = target.info.collection();
     let too_old = |oldest: Revision| {
@@ -121,7 +123,9 @@ async fn start(
     }
     let snapshot = match revision {
         Some(n) if n > 0 => registry.at_least(n).await?,
-        _ => storage.snapshot(),
+        // Without a version the state is the present one, whatever the view.
+        None => cx.core.registry.storage().snapshot(),
+        Some(_) => storage.snapshot(),
     };
     let from = snapshot.revision();
     let cursor = storage.watch(&collection, from).map_err(|_| too_old(from))?;
@@ -169,7 +173,7 @@ impl Watcher {
             last_bookmark: begin.from,
             next_bookmark: Box::pin(tokio::time::sleep_until(first_bookmark(deadline))),
             deadline,
-            stop: cx.core.watches.clone(),
+            stop: cx.core.watches.lock().clone(),
             gone: target.info.rules.as_ref().map(|r| r.life.gone.clone()).unwrap_or_default(),
             begin: begin.initial.map(|s| (s, begin.end_marker)),
             cursor: begin.cursor,

@@ -11,6 +11,7 @@ mod convert;
 mod create;
 mod custom;
 mod delete;
+mod imprint;
 pub mod metadata;
 mod object;
 mod peek;
@@ -44,7 +45,7 @@ use rehearsal_apimachinery::field::{FieldError, Path};
 use rehearsal_apimachinery::options::DeleteOptions;
 use rehearsal_apimachinery::status::{Status, StatusReason};
 use rehearsal_apimachinery::validation;
-use rehearsal_apimachinery::{Catalog, GroupResource, ObjectMeta, ObjectMetaMut};
+use rehearsal_apimachinery::{Catalog, GroupResource, ObjectMetaMut};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -186,6 +187,11 @@ impl Registry {
     pub fn new(storage: Arc<dyn Storage>, clock: Clock, ids: Ids, plugins: Plugins) -> Self {
         let table = Arc::new(ArcSwap::new(ResourceTable::builtin()));
         Self { storage, table, clock, ids, plugins, custom: Arc::default() }
+    }
+
+    /// The same registry over another storage.
+    pub(crate) fn over(&self, storage: Arc<dyn Storage>) -> Self {
+        Self { storage, ..self.clone() }
     }
 
     /// The storage below.
@@ -332,19 +338,8 @@ impl Registry {
     /// # Errors
     /// 404 for a kind nobody serves; the refusals of create and update.
     pub async fn load(&self, object: Value) -> Result<(), Status> {
-        let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
-        let gv = rehearsal_apimachinery::GroupVersion::parse(text("apiVersion")).unwrap_or_default();
-        let gvk = gv.kind(text("kind"));
-        let info = self.table().by_kind(&gvk).ok_or_else(|| {
-            Status::bad_request(format!("no kind {:?} is served in version {:?}", gvk.kind, gv.to_string()))
-        })?;
-        let object = decode_trusted(&info, object)?;
-        let namespace = match (info.namespaced, object.namespace()) {
-            (false, _) => String::new(),
-            (true, "") => "default".to_owned(),
-            (true, given) => given.to_owned(),
-        };
-        let target = Target { name: object.name().to_owned(), namespace, subresource: String::new(), info };
+        let target = self.target_of(&object)?;
+        let object = decode_trusted(&target.info, object)?;
         let user = crate::auth::administrator();
         let mut write = Write { user: &user, manager: "rehearsal".into(), dry_run: false, warnings: Vec::new() };
         match self.create(&target, object.clone(), &mut write).await {

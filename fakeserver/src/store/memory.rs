@@ -151,6 +151,15 @@ impl MemoryStorage {
         self.published.replace(next);
     }
 
+    /// Lets the next write take a revision greater than this one; smaller ones change nothing.
+    pub fn advance(&self, to: Revision) {
+        let _turn = self.sequencer.lock();
+        let current = self.published.load_full();
+        if to > current.revision {
+            self.published.publish(Root { revision: to, ..Root::clone(&current) }, std::iter::empty());
+        }
+    }
+
     /// Ends all watches.
     pub fn close(&self) {
         let _turn = self.sequencer.lock();

@@ -1,5 +1,6 @@
 //! [`Cursor`]: a position in the log of one collection, with a wake-up.
 
+use super::Ceiling;
 use crate::store::{Collection, Event, Published, Revision};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -52,12 +53,23 @@ pub struct Cursor {
     collection: Collection,
     position: Revision,
     epoch: u64,
+    ceiling: Option<Arc<Ceiling>>,
 }
 
 impl Cursor {
     pub(crate) fn new(published: Arc<Published>, collection: Collection, position: Revision, epoch: u64) -> Self {
         let signal = published.signal(&collection);
-        Self { published, signal, collection, position, epoch }
+        Self { published, signal, collection, position, epoch, ceiling: None }
+    }
+
+    /// Shows nothing newer than a ceiling, for as long as that stands.
+    pub(crate) fn below(self, ceiling: Arc<Ceiling>) -> Self {
+        Self { ceiling: Some(ceiling), ..self }
+    }
+
+    /// The newest revision that may be shown.
+    fn top(&self) -> Revision {
+        self.ceiling.as_ref().map_or(Revision::MAX, |ceiling| ceiling.visible())
     }
 
     /// The collection watched.
@@ -72,6 +84,9 @@ impl Cursor {
     /// [`CursorError`] when the stream has to end.
     pub async fn next(&mut self) -> Result<Batch, CursorError> {
         let signal = self.signal.clone();
+        if let Some(ceiling) = self.ceiling.clone() {
+            return self.next_below(&signal, &ceiling).await;
+        }
         loop {
             // Registered before the look at the log, so that no write falls in between.
             let mut notified = std::pin::pin!(signal.notified());
@@ -80,6 +95,22 @@ impl Cursor {
                 return Ok(batch);
             }
             notified.await;
+        }
+    }
+
+    async fn next_below(&mut self, signal: &Notify, ceiling: &Ceiling) -> Result<Batch, CursorError> {
+        loop {
+            let mut notified = std::pin::pin!(signal.notified());
+            notified.as_mut().enable();
+            let mut moved = std::pin::pin!(ceiling.moved.notified());
+            moved.as_mut().enable();
+            if let Some(batch) = self.try_next_batch()? {
+                return Ok(batch);
+            }
+            tokio::select! {
+                () = notified => {}
+                () = moved => {}
+            }
         }
     }
 
@@ -95,13 +126,17 @@ impl Cursor {
         if root.lost_after(self.collection.as_str(), self.position) {
             return Err(CursorError::Lagged);
         }
-        let mut waiting = root.events_after(self.collection.as_str(), self.position).cloned();
+        let top = self.top();
+        let visible = |event: &&Arc<Event>| event.revision <= top;
+        let mut waiting = root.events_after(self.collection.as_str(), self.position).take_while(visible).cloned();
         let events: Vec<_> = waiting.by_ref().take(BATCH).collect();
         let Some(last) = events.last() else {
-            self.position = self.position.max(root.revision());
+            drop(waiting);
+            self.position = self.position.max(root.revision().min(top));
             return Ok(None);
         };
-        let progress = if waiting.next().is_some() { last.revision } else { root.revision() };
+        let progress = if waiting.next().is_some() { last.revision } else { root.revision().min(top) };
+        drop(waiting);
         self.position = progress;
         Ok(Some(Batch { events, progress }))
     }
@@ -121,7 +156,7 @@ impl Cursor {
         if ended || root.events_after(self.collection.as_str(), self.position).next().is_some() {
             return self.position;
         }
-        self.position.max(root.revision())
+        self.position.max(root.revision().min(self.top()))
     }
 }
 

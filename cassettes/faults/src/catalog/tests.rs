@@ -8,7 +8,7 @@ use crate::check;
 use crate::plan::{Byzantine, Fault, Plan, Rule};
 use crate::reply::{Case, Reply, RetryAfter, StoreFacts};
 use crate::units::Wait;
-use crate::{Engine, FrameFacts, RequestFacts, Verdict};
+use crate::{Engine, FrameFacts, Protocol, RequestFacts, Verdict};
 use std::time::Duration;
 
 /// A value for each knob that has no default.
@@ -105,10 +105,14 @@ fn every_fault_fires_for_the_traffic_it_is_about_and_for_no_other() {
     let traffic = [("list", "reads"), ("update", "writes"), ("watch", "streams")];
     for row in rows().filter(|row| row.stages[0] != Stage::Connection) {
         for (verb, kind) in traffic {
-            let engine = plan_of(row, row.stages[0]).compile().unwrap();
-            let request = RequestFacts { verb, resource: "pods", ..RequestFacts::default() };
-            let expected = row.on.to_string() == "all" || row.on.to_string().contains(kind);
-            assert_eq!(!engine.decide(&request, Duration::ZERO).is_pass(), expected, "{row:?} {verb}");
+            for protocol in [Protocol::Http1, Protocol::Http2] {
+                let engine = plan_of(row, row.stages[0]).compile().unwrap();
+                let request = RequestFacts { verb, resource: "pods", protocol, ..RequestFacts::default() };
+                let about = row.on.to_string() == "all" || row.on.to_string().contains(kind);
+                let expected = about && (row.protocols == Protocols::Any || protocol == Protocol::Http2);
+                let fires = !engine.decide(&request, Duration::ZERO).is_pass();
+                assert_eq!(fires, expected, "{row:?} {verb} {protocol}");
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub(crate) use self::faults::normalise;
 use crate::action::{Action, Stage};
 use crate::error::{Complaint, Path, ProblemKind};
+use crate::facts::Protocol;
 use crate::matcher::{Matcher, Moment};
 use crate::plan::{Plan, Rule, Then};
 use crate::schedule::{Per, Schedule, Trigger};
@@ -61,9 +62,14 @@ fn prepare(plan: &Plan, index: usize, rule: &Rule, complaints: &mut Vec<Complain
             Complaint::new(ProblemKind::Contradiction, path.key("then"), message).suggest(Some("leave `then` out")),
         );
     }
+    let mut when = rule.when.clone();
+    if used.stage != Stage::Connection && used.bound().is_some() {
+        // What only HTTP/2 has happens on HTTP/2 only.
+        when.protocol = when.protocol.or(Some(Protocol::Http2));
+    }
     (complaints.len() == before).then(|| Prepared {
         id: rule.id.clone(),
-        matcher: Matcher::new(&rule.when, verbs),
+        matcher: Matcher::new(&when, verbs),
         schedule: rule.schedule.clone(),
         stage: used.stage,
         actions: used.actions,

@@ -320,6 +320,24 @@ fn threads_get_the_decisions_that_a_single_one_gets() {
     assert_eq!(found, expected);
 }
 
+#[test]
+fn requests_for_one_object_that_come_at_once_do_not_overtake_one_another() {
+    let plan = Plan::seed(3)
+        .rule(slow("a").probability(0.5))
+        .rule(Rule::new("b").fault("reset").every(3))
+        .rule(Rule::new("c").fault("reset").probability(0.5));
+    let fired = |threads: usize| {
+        let engine = plan.compile().unwrap();
+        let ask = || (0..1200 / threads).flat_map(|_| engine.decide(&get("x", "p"), ZERO).firings().to_vec());
+        let firings: Vec<Firing> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| ask().collect::<Vec<_>>())).collect();
+            threads.into_iter().flat_map(|thread| thread.join().expect("a thread panicked")).collect()
+        });
+        firings.into_iter().map(|f| ((f.rule.clone(), f.repeat), f)).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(fired(1), fired(4));
+}
+
 /// Every field of the language, in YAML and in code.
 #[test]
 fn yaml_and_code_mean_the_same() {

@@ -1,13 +1,13 @@
 //! `GET …/pods/x/log` as far as an API server without kubelets answers it.
 
 use crate::endpoints::context::RequestContext;
-use crate::endpoints::request_info::param;
 use crate::endpoints::respond;
 use crate::registry::Target;
 use axum::body::Body;
 use http::Response;
 use rehearsal_apimachinery::GroupKind;
 use rehearsal_apimachinery::field::FieldError;
+use rehearsal_apimachinery::request_info::param;
 use rehearsal_apimachinery::status::Status;
 use serde_json::Value;
 
