@@ -1,6 +1,19 @@
-//! Record and replay in front of any Kubernetes API server. So far only the vocabulary is here: what a recorder may do
-//! with a request. The tape format, the proxy and the replay are still to come.
+//! Record and replay in front of any Kubernetes API server.
+//!
+//! `format` is the tape, `proxy` and `record` write it, `redact` keeps secrets off it, `replay` answers from it, `verify`
+//! asks another server the same, `history` knows the objects on it, `reduce` makes it smaller, `review` shows it and
+//! `convert` takes it elsewhere.
 
+pub mod convert;
+pub mod format;
+pub mod history;
 mod mode;
+pub mod proxy;
+pub mod record;
+pub mod redact;
+pub mod reduce;
+pub mod replay;
+pub mod review;
+pub mod verify;
 
 pub use mode::{Action, Mode, UnknownMode};

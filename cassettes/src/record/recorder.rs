@@ -1,0 +1,488 @@
+//! [`Recorder`]: gives every event its place, queues it within a budget of bytes, and writes behind the clients' backs.
+//!
+//! The order of the tape is the order of the queue: place and entry are given in one step. The queue is bounded by bytes,
+//! not by entries, for a frame may be a hundred bytes or a megabyte; who finds it full waits, and the time is counted.
+//!
+//! What a sudden death may cost is bounded apart from that: a stream's next piece is not read before the last one is in
+//! the file, a connection's next request not forwarded before what came before it is, and a write not before its own
+//! request is.
+
+use super::clock::TapeClock;
+use super::event::Event;
+use super::repeats::{Repeats, refer};
+use super::session::{Exchange, Session};
+use super::sink::{RecordError, Sink};
+use super::tally::Tally;
+use crate::format::model::{Document, End, Header, Micros, Sealed, Seq};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes that may wait to be written unless another limit is given.
+pub(crate) const BUDGET: usize = 32 << 20;
+
+/// How a recording is made.
+#[derive(Clone)]
+pub struct RecorderOptions {
+    /// The first document.
+    pub header: Header,
+    /// Time.
+    pub clock: Arc<dyn TapeClock>,
+    /// Part of every Audit-ID: tells this recording from others.
+    pub run: String,
+    /// Bytes that may wait to be written. Default 32 MiB.
+    pub budget: usize,
+    /// Note the sizes of the pieces that frames came in.
+    pub wire: bool,
+    /// Keep what passes through upgraded connections.
+    pub streams: bool,
+    /// Write an answer that was given before as a reference to the first time.
+    pub share: bool,
+    /// Id and place after which to go on, where a tape is added to. Default: from 1.
+    pub after: (u64, Seq),
+}
+
+impl RecorderOptions {
+    /// Defaults: 32 MiB of budget, no sizes of pieces, no contents of upgraded connections.
+    #[must_use]
+    pub fn new(header: Header, clock: Arc<dyn TapeClock>, run: impl Into<String>) -> Self {
+        Self {
+            header,
+            clock,
+            run: run.into(),
+            budget: BUDGET,
+            wire: false,
+            streams: false,
+            share: false,
+            after: (0, 0),
+        }
+    }
+}
+
+/// What a recording came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// The footer as it was written, but for its hash.
+    pub sealed: Sealed,
+}
+
+/// Takes events. Clones share one recording.
+#[derive(Clone)]
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
+    clock: Arc<dyn TapeClock>,
+    run: String,
+    wire: bool,
+    streams: bool,
+    share: bool,
+    ids: AtomicU64,
+    budget: Arc<Semaphore>,
+    size: usize,
+    order: Mutex<Order>,
+    stalled: AtomicU64,
+    /// Place of the last event that is in the file.
+    written: AtomicU64,
+    progress: Notify,
+    failure: OnceLock<RecordError>,
+    failed: CancellationToken,
+    done: Mutex<Option<oneshot::Receiver<Result<Summary, RecordError>>>>,
+}
+
+struct Order {
+    seq: Seq,
+    open: BTreeSet<u64>,
+    /// `None` once sealed.
+    queue: Option<UnboundedSender<Queued>>,
+}
+
+struct Queued {
+    seq: Seq,
+    event: Event,
+    /// Given back when the event has been written.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Room in the queue for events.
+pub(crate) type Room = OwnedSemaphorePermit;
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("run", &self.0.run).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// Writes the header and starts the writing thread.
+    ///
+    /// # Errors
+    /// When the header cannot be written, or no thread be had.
+    pub fn start(options: RecorderOptions, mut sink: Box<dyn Sink>) -> Result<Self, RecordError> {
+        sink.write(Document::Header(options.header))?;
+        let (queue, events) = unbounded_channel();
+        let (finish, done) = oneshot::channel();
+        let size = options.budget.clamp(1 << 16, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        let shared = Arc::new(Shared {
+            clock: options.clock,
+            run: options.run,
+            wire: options.wire,
+            streams: options.streams,
+            share: options.share,
+            ids: AtomicU64::new(options.after.0 + 1),
+            budget: Arc::new(Semaphore::new(size)),
+            size,
+            order: Mutex::new(Order { seq: options.after.1, open: BTreeSet::new(), queue: Some(queue) }),
+            stalled: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            progress: Notify::new(),
+            failure: OnceLock::new(),
+            failed: CancellationToken::new(),
+            done: Mutex::new(Some(done)),
+        });
+        let writer = shared.clone();
+        std::thread::Builder::new()
+            .name("tape".into())
+            .spawn(move || {
+                let _ = finish.send(writer.write_all(events, sink));
+            })
+            .map_err(|error| RecordError::write(format!("start a thread: {error}")))?;
+        Ok(Self(shared))
+    }
+
+    /// Microseconds since the tape began.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        self.0.clock.micros()
+    }
+
+    /// Whether sizes of pieces are noted.
+    #[must_use]
+    pub fn wire(&self) -> bool {
+        self.0.wire
+    }
+
+    /// Whether contents of upgraded connections are kept.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        self.0.streams
+    }
+
+    /// The id of the next call or upgrade.
+    #[must_use]
+    pub fn next_id(&self) -> u64 {
+        self.0.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The Audit-ID of a call.
+    #[must_use]
+    pub fn audit_id(&self, id: u64) -> String {
+        format!("tape-{}-{id}", self.0.run)
+    }
+
+    /// Takes a place in the order for something that is written later.
+    #[must_use]
+    pub fn tick(&self) -> Seq {
+        let mut order = self.0.order.lock();
+        order.seq += 1;
+        order.seq
+    }
+
+    /// Writes down a request, which may then be forwarded, and follows its exchange.
+    ///
+    /// # Errors
+    /// When nothing can be written any more: the request must not be forwarded then.
+    pub async fn begin(&self, exchange: Exchange) -> Result<Session, RecordError> {
+        Session::begin(self.clone(), exchange).await
+    }
+
+    /// Puts a note on the time line.
+    ///
+    /// # Errors
+    /// When nothing can be written any more.
+    pub async fn mark(&self, what: &str, text: &str) -> Result<(), RecordError> {
+        self.push(Event::Mark { t: self.now(), what: what.to_owned(), text: text.to_owned() }).await.map(drop)
+    }
+
+    /// Queues an event, waiting for room, and tells its place. Cancelling loses the event.
+    ///
+    /// # Errors
+    /// When nothing can be written any more.
+    pub async fn push(&self, event: Event) -> Result<Seq, RecordError> {
+        let cost = event.cost();
+        let room = match self.try_room(cost) {
+            Some(room) => room,
+            None => self.room(cost).await?,
+        };
+        self.enqueue(event, Some(room))
+    }
+
+    /// Room for an event, if there is some at once.
+    pub(crate) fn try_room(&self, cost: usize) -> Option<Room> {
+        self.0.budget.clone().try_acquire_many_owned(self.permits(cost)).ok()
+    }
+
+    /// Room for an event, when there is some.
+    pub(crate) async fn room(&self, cost: usize) -> Result<Room, RecordError> {
+        let since = self.now();
+        let room = self.0.budget.clone().acquire_many_owned(self.permits(cost)).await;
+        self.0.stalled.fetch_add(self.now().saturating_sub(since), Ordering::Relaxed);
+        room.map_err(|_| self.failure())
+    }
+
+    fn permits(&self, cost: usize) -> u32 {
+        u32::try_from(cost.min(self.0.size)).unwrap_or(u32::MAX)
+    }
+
+    /// Queues an event. Without room this is for those who cannot wait: an exchange that was dropped.
+    pub(crate) fn enqueue(&self, event: Event, room: Option<Room>) -> Result<Seq, RecordError> {
+        let mut order = self.0.order.lock();
+        match &event {
+            Event::Req { of, .. } => {
+                order.open.insert(*of);
+            }
+            Event::End { of, .. } => {
+                order.open.remove(of);
+            }
+            _ => {}
+        }
+        order.put(event, room).map_err(|()| self.failure())
+    }
+
+    /// Whether everything up to a place is in the file.
+    pub(crate) fn is_safe(&self, seq: Seq) -> bool {
+        self.0.written.load(Ordering::Acquire) >= seq
+    }
+
+    /// Waits until everything up to a place is in the file, where a crash of this process leaves it.
+    ///
+    /// # Errors
+    /// When it never will be.
+    pub async fn safe(&self, seq: Seq) -> Result<(), RecordError> {
+        let since = self.now();
+        while !self.is_safe(seq) {
+            let progress = self.0.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            if self.is_safe(seq) {
+                break;
+            }
+            tokio::select! {
+                () = progress => {}
+                () = self.0.failed.cancelled() => return Err(self.failure()),
+            }
+        }
+        self.0.stalled.fetch_add(self.now().saturating_sub(since), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Why nothing more is written.
+    fn failure(&self) -> RecordError {
+        self.0.failure.get().cloned().unwrap_or(RecordError::Ended)
+    }
+
+    /// Resolves once the tape cannot be written any more.
+    pub async fn failed(&self) -> RecordError {
+        self.0.failed.cancelled().await;
+        self.failure()
+    }
+
+    /// Ends the recording: open exchanges get their end, everything queued is written, then the footer. A second call
+    /// finds the recording ended.
+    ///
+    /// # Errors
+    /// When the tape could not be written or finished. Cancelling leaves the writer to finish by itself.
+    pub async fn seal(&self) -> Result<Summary, RecordError> {
+        let Some(done) = self.0.done.lock().take() else { return Err(self.failure()) };
+        self.0.close();
+        done.await.unwrap_or(Err(RecordError::Write("the writing thread ended early".into())))
+    }
+}
+
+impl Order {
+    fn put(&mut self, event: Event, room: Option<Room>) -> Result<Seq, ()> {
+        let queue = self.queue.as_ref().ok_or(())?;
+        self.seq += 1;
+        queue.send(Queued { seq: self.seq, event, _room: room }).map_err(|_| ())?;
+        Ok(self.seq)
+    }
+}
+
+impl Shared {
+    /// Gives every open exchange its end and the writer the end of the queue.
+    fn close(&self) {
+        let t = self.clock.micros();
+        let mut order = self.order.lock();
+        for of in order.open.clone() {
+            // The writer may be gone; then there is nothing to end.
+            let _ = order.put(Event::End { of, t, end: End::RecorderStop, faults: Vec::new() }, None);
+        }
+        order.queue = None;
+    }
+
+    /// The writing thread.
+    fn write_all(
+        &self,
+        mut events: UnboundedReceiver<Queued>,
+        mut sink: Box<dyn Sink>,
+    ) -> Result<Summary, RecordError> {
+        let mut tally = Tally::default();
+        let mut repeats = Repeats::default();
+        while let Some(Queued { seq, mut event, _room: room }) = events.blocking_recv() {
+            let first = if self.share { repeats.take(&mut event) } else { None };
+            let mut document = event.document(seq);
+            if let Some(first) = first {
+                refer(&mut document, first);
+            }
+            tally.count(&document);
+            if let Err(error) = sink.write(document) {
+                tracing::error!(target: "cassettes::record", %error, "recording stops");
+                let _ = self.failure.set(error.clone());
+                // Nobody waits for room that never comes, and nobody adds to what cannot be written.
+                self.budget.close();
+                self.order.lock().queue = None;
+                self.failed.cancel();
+                return Err(error);
+            }
+            self.written.store(seq, Ordering::Release);
+            self.progress.notify_waiters();
+            drop(room);
+        }
+        // Places that were taken and not used are behind us too.
+        self.written.store(Seq::MAX, Ordering::Release);
+        self.progress.notify_waiters();
+        let mut sealed = tally.sealed();
+        sealed.open = self.order.lock().open.len() as u64;
+        sealed.stalled_ms = self.stalled.load(Ordering::Relaxed) / 1000;
+        sink.seal(sealed.clone()).map(|()| Summary { sealed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{MemorySink, SystemClock};
+
+    fn recorder(sink: impl Sink + 'static, budget: usize) -> Recorder {
+        let clock = Arc::new(SystemClock::start());
+        let mut options = RecorderOptions::new(Header::default(), clock, "r");
+        options.budget = budget;
+        Recorder::start(options, Box::new(sink)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn documents_are_numbered_in_the_order_they_are_written() {
+        let sink = MemorySink::default();
+        let recorder = recorder(sink.clone(), BUDGET);
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..50 {
+            let recorder = recorder.clone();
+            tasks.spawn(async move { recorder.mark("note", &n.to_string()).await });
+        }
+        while let Some(outcome) = tasks.join_next().await {
+            outcome.unwrap().unwrap();
+        }
+        recorder.seal().await.unwrap();
+        let written = sink.documents();
+        let seqs: Vec<_> =
+            written.iter().filter_map(|d| if let Document::Mark(m) = d { Some(m.seq) } else { None }).collect();
+        assert_eq!(seqs, (1..=50).collect::<Vec<_>>());
+        assert!(matches!((&written[0], written.last()), (Document::Header(_), Some(Document::Sealed(_)))));
+        assert!(recorder.mark("note", "late").await.is_err());
+    }
+
+    /// Takes a document for every word it is given.
+    struct Slow(std::sync::mpsc::Receiver<()>, MemorySink);
+
+    impl Sink for Slow {
+        fn write(&mut self, document: Document) -> Result<(), RecordError> {
+            if !matches!(document, Document::Header(_)) {
+                let _ = self.0.recv();
+            }
+            self.1.write(document)
+        }
+
+        fn seal(self: Box<Self>, sealed: Sealed) -> Result<(), RecordError> {
+            Box::new(self.1).seal(sealed)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_waits_and_nothing_is_lost() {
+        let (go, wait) = std::sync::mpsc::channel();
+        let sink = MemorySink::default();
+        let recorder = recorder(Slow(wait, sink.clone()), 1 << 16);
+        let writer = recorder.clone();
+        let writing = tokio::spawn(async move {
+            for _ in 0..1000 {
+                writer.mark("note", "").await.unwrap();
+            }
+        });
+        // As many as have room are in, and no more.
+        while recorder.0.budget.available_permits() >= 512 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!writing.is_finished());
+        for _ in 0..1000 {
+            go.send(()).unwrap();
+        }
+        writing.await.unwrap();
+        recorder.seal().await.unwrap();
+        assert_eq!(sink.documents().len(), 1002);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_given_before_is_a_reference_where_that_is_wanted() {
+        use crate::format::model::Body;
+        use crate::record::{Exchange, RequestHead, Trail};
+        let sink = MemorySink::default();
+        let mut options = RecorderOptions::new(Header::default(), Arc::new(SystemClock::start()), "r");
+        options.share = true;
+        let recorder = Recorder::start(options, Box::new(sink.clone())).unwrap();
+        let answer = bytes::Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(300)));
+        for path in ["/a", "/a", "/b"] {
+            let head =
+                RequestHead { method: http::Method::GET, uri: path.parse().unwrap(), headers: Default::default() };
+            let (id, trail) = (recorder.next_id(), Trail::default());
+            let exchange =
+                Exchange { id, lane: "l".into(), conn: 1, head, body: Some(Default::default()), audit_id: None, trail };
+            let mut session = recorder.begin(exchange).await.unwrap();
+            session.head(200, &http::HeaderMap::new());
+            session.data(&answer);
+            session.end(End::Complete);
+        }
+        recorder.seal().await.unwrap();
+        let written = sink.documents();
+        let bodies =
+            written.iter().filter_map(|d| if let Document::Head(h) = d { h.response.body.as_ref() } else { None });
+        let same: Vec<_> = bodies.map(|b| if let Body::Same { of } = b { Some(*of) } else { None }).collect();
+        assert_eq!(same, [None, Some(1), None]);
+    }
+
+    struct Full(usize);
+
+    impl Sink for Full {
+        fn write(&mut self, _: Document) -> Result<(), RecordError> {
+            self.0 = self.0.checked_sub(1).ok_or_else(|| RecordError::write("x.tape.part: no space left on device"))?;
+            Ok(())
+        }
+
+        fn seal(self: Box<Self>, _: Sealed) -> Result<(), RecordError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_stops_the_recording_and_says_where() {
+        let recorder = recorder(Full(3), BUDGET);
+        for _ in 0..3 {
+            let _ = recorder.mark("note", "").await;
+        }
+        assert!(recorder.failed().await.to_string().contains("x.tape.part: no space left"));
+        assert!(recorder.mark("note", "").await.unwrap_err().to_string().contains("no space left"));
+        assert!(recorder.seal().await.unwrap_err().to_string().contains("no space left"));
+    }
+}

@@ -1,0 +1,144 @@
+//! A slow tape and slow readers: everybody waits, nothing is lost, memory stays where it is.
+
+use super::support::{Dial, Stage, Tape, scripted};
+use http_body_util::BodyExt as _;
+use rehearsal_cassettes::format::model::{Document, End, Sealed};
+use rehearsal_cassettes::proxy::Policy;
+use rehearsal_cassettes::record::{MemorySink, RecordError, Sink};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use tokio::io::AsyncWriteExt as _;
+
+const FRAMES: usize = 12_000;
+/// An event of two kilobytes.
+const EVENT: usize = 2048;
+const BUDGET: usize = 1 << 20;
+
+/// A watch of many events, sent as fast as they are taken; counts the bytes that were.
+async fn flood(taken: Arc<AtomicUsize>) -> std::net::SocketAddr {
+    scripted(move |_, mut stream| {
+        let taken = taken.clone();
+        async move {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+            let _ = stream.write_all(head.as_bytes()).await;
+            let pad = "x".repeat(EVENT);
+            for n in 0..FRAMES {
+                let event = format!("{{\"type\":\"MODIFIED\",\"object\":{{\"n\":{n},\"pad\":\"{pad}\"}}}}\n");
+                if stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await.is_err() {
+                    return;
+                }
+                taken.fetch_add(event.len(), Ordering::Relaxed);
+            }
+            let _ = stream.write_all(b"0\r\n\r\n").await;
+        }
+    })
+    .await
+}
+
+/// Writes nothing before it is told to.
+struct Held(mpsc::Receiver<()>, bool, MemorySink);
+
+impl Sink for Held {
+    fn write(&mut self, document: Document) -> Result<(), RecordError> {
+        if matches!(document, Document::Frame(_)) && !self.1 {
+            // Answered once, it holds back no longer.
+            let _ = self.0.recv();
+            self.1 = true;
+        }
+        self.2.write(document)
+    }
+
+    fn seal(self: Box<Self>, sealed: Sealed) -> Result<(), RecordError> {
+        Box::new(self.2).seal(sealed)
+    }
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse::<usize>().ok()).unwrap_or_default() * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tape_that_is_not_written_holds_the_watch_up_and_loses_nothing() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let (go, held) = mpsc::channel();
+    let sink = MemorySink::default();
+    let upstream = Dial { address: flood(taken.clone()).await, http2: false };
+    let writes = Held(held, false, sink.clone());
+    let stage = Stage::with(upstream, writes, sink, Policy::record(), |options| options.budget = BUDGET).await;
+    let before = resident();
+    let mut body = stage.send(stage.request("GET", "/api/v1/pods?watch=1", "")).await.unwrap().into_body();
+    let reader = tokio::spawn(async move {
+        let mut bytes = 0;
+        while let Some(frame) = body.frame().await {
+            bytes += frame.unwrap().into_data().unwrap().len();
+        }
+        bytes
+    });
+    // It stands still once the budget and the buffers of sockets are full: three looks that see no progress.
+    let (mut last, mut still) = (usize::MAX, 0);
+    while still < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        let now = taken.load(Ordering::Relaxed);
+        still = if now == last && now > 0 { still + 1 } else { 0 };
+        last = now;
+    }
+    assert!(!reader.is_finished() && last < FRAMES * EVENT * 3 / 4, "{last} bytes passed a tape that stands still");
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 24 << 20, "{grown} bytes more in memory");
+    go.send(()).unwrap();
+    drop(go);
+    assert!(reader.await.unwrap() > FRAMES * EVENT);
+    let summary = stage.recorder.seal().await.unwrap();
+    assert_eq!((summary.sealed.frames, summary.sealed.drops), (FRAMES as u64, 0));
+    assert!(summary.sealed.stalled_ms > 0);
+    let tape = Tape(stage.sink.documents());
+    assert_eq!((tape.frames().len(), tape.end()), (FRAMES, &End::Complete));
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_holds_the_server_up() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let stage = Stage::before(Dial { address: flood(taken.clone()).await, http2: false }).await;
+    let body = stage.send(stage.request("GET", "/api/v1/pods?watch=1", "")).await.unwrap().into_body();
+    let (mut last, mut still) = (usize::MAX, 0);
+    while still < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        let now = taken.load(Ordering::Relaxed);
+        still = if now == last && now > 0 { still + 1 } else { 0 };
+        last = now;
+    }
+    assert!(last < FRAMES * EVENT * 3 / 4, "{last} bytes went to nobody");
+    drop(body);
+    stage.ended(1).await;
+    assert_eq!(*stage.tape().await.end(), End::ClientCancel);
+}
+
+/// A disk that is full after a few documents.
+struct Full(usize);
+
+impl Sink for Full {
+    fn write(&mut self, _: Document) -> Result<(), RecordError> {
+        self.0 = self.0.checked_sub(1).ok_or_else(|| RecordError::write("x.tape.part: no space left on device"))?;
+        Ok(())
+    }
+
+    fn seal(self: Box<Self>, _: Sealed) -> Result<(), RecordError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_watches_and_refuses_requests_with_the_reason() {
+    let upstream = Dial { address: flood(Arc::default()).await, http2: false };
+    let stage = Stage::with(upstream, Full(5), MemorySink::default(), Policy::record(), |_| ()).await;
+    let (_, body) = stage.get("/api/v1/pods?watch=1").await;
+    assert!(body.is_err(), "what cannot be recorded does not pass");
+    assert!(stage.recorder.failed().await.to_string().contains("x.tape.part: no space left"));
+    let (head, body) = stage.get("/api/v1/pods").await;
+    assert_eq!(head.status(), 503);
+    assert!(String::from_utf8_lossy(&body.unwrap()).contains("no space left"));
+}

@@ -1,0 +1,16 @@
+//! Tapes end to end: recorded from a fake server with real clients, through the library and through the binary.
+
+#[path = "../cli/process.rs"]
+#[allow(dead_code)]
+mod process;
+
+mod crash;
+mod incident;
+mod oracle;
+mod recording;
+mod recording_command;
+mod replay;
+mod support;
+mod transcripts;
+mod upstreams;
+mod verify;
