@@ -10,6 +10,11 @@ use tokio::net::TcpListener;
 
 /// Serves the bytes: 200 to a GET, and 201 to a POST once its body is read. Returns host and port.
 pub(crate) async fn serve(bytes: Bytes) -> Outcome<String> {
+    listen(routes(bytes)).await
+}
+
+/// The handler alone.
+pub(crate) fn routes(bytes: Bytes) -> Router {
     let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let (read, created) = (bytes.clone(), bytes);
     let (read_type, created_type) = (json.clone(), json);
@@ -21,9 +26,14 @@ pub(crate) async fn serve(bytes: Bytes) -> Outcome<String> {
         let answer = (StatusCode::CREATED, created_type.clone(), created.clone());
         async move { answer }
     });
+    Router::new().fallback_service(routes)
+}
+
+/// Serves routes on a free port. Returns host and port.
+pub(crate) async fn listen(routes: Router) -> Outcome<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
-    let server = axum::serve(tcp_nodelay(listener), Router::new().fallback_service(routes));
+    let server = axum::serve(tcp_nodelay(listener), routes);
     tokio::spawn(async move { server.await });
     Ok(address)
 }
