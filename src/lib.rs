@@ -13,13 +13,21 @@
 //! # Ok(()) }
 //! ```
 
+pub mod bench;
 pub mod cli;
 mod cluster;
+pub mod hydrate;
 pub mod load;
 mod logging;
+mod process;
+pub mod recording;
+pub mod score;
+pub mod verify;
 
 pub use cluster::{Cluster, ClusterBuilder};
 pub use rehearsal_apimachinery as apimachinery;
+pub use rehearsal_cassettes as cassettes;
+pub use rehearsal_client as client;
 pub use rehearsal_fakeserver as fakeserver;
 pub use rehearsal_fakeserver::access::{Journal, JournalEntry};
 pub use rehearsal_fakeserver::builder::AuthMode;
@@ -27,3 +35,6 @@ pub use rehearsal_fakeserver::clock::Clock;
 pub use rehearsal_fakeserver::controllers::Controllers;
 pub use rehearsal_fakeserver::store::Snapshot;
 pub use rehearsal_fakeserver::{FakeServer, StartError};
+pub use rehearsal_fault_wire as fault_wire;
+pub use rehearsal_fault_wire::{Faults, Guard, NeverFired};
+pub use rehearsal_faults as faults;

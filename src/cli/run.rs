@@ -4,16 +4,22 @@
 //! on to the command, and whatever it leaves behind goes with us.
 
 use super::serve::ServerArgs;
+use crate::process::{end_group, signal_group};
 use anyhow::Context as _;
 use clap::Args;
+use rehearsal_fakeserver::FakeServer;
 use rehearsal_fakeserver::auth::write_atomically;
 use rehearsal_fakeserver::controllers::Controllers;
+use rehearsal_fault_wire::ClientSignal;
+use rehearsal_faults::ClientOrder;
 use std::ffi::OsString;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::Receiver;
 
 /// How long a command may take to end after a signal before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
@@ -31,30 +37,82 @@ pub struct RunArgs {
 
 /// Runs the command beside a server.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let server = args.server.start(Controllers::essential()).await?;
+    let (server, recording) = args.server.start(Controllers::essential()).await?;
     let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir().context("make a temporary directory")?;
     let kubeconfig = dir.path().join("kubeconfig");
     write_atomically(&kubeconfig, &server.kubeconfig()?).context("write the kubeconfig")?;
+    let mut signals = server.faults().signals();
+    let status = loop {
+        let mut child = start(&args, &server, &kubeconfig)?;
+        let group = child.id();
+        let ended = supervise(&mut child, &mut signals).await?;
+        end_group(group).await;
+        match ended {
+            Ended::Itself(status) => break status,
+            Ended::ToBeStartedAgain(after) => tokio::time::sleep(after).await,
+        }
+    };
+    let failures = server.faults().failures();
+    server.shutdown().await;
+    if let Some(recording) = recording {
+        super::record::seal(recording).await?;
+    }
+    if failures.is_empty() {
+        return Ok(exit_code(status));
+    }
+    anyhow::bail!("{}", failures.join("\n"))
+}
+
+/// How a command came to its end.
+enum Ended {
+    /// As commands do.
+    Itself(ExitStatus),
+    /// A fault rule killed it, and wants it back after a while.
+    ToBeStartedAgain(Duration),
+}
+
+fn start(args: &RunArgs, server: &FakeServer, kubeconfig: &Path) -> anyhow::Result<Child> {
     let (program, arguments) = args.command.split_first().context("no command")?;
     let mut command = Command::new(program);
     command
         .args(arguments)
-        .env("KUBECONFIG", &kubeconfig)
+        .env("KUBECONFIG", kubeconfig)
         .env("REHEARSAL_URL", server.url())
         .env("REHEARSAL_ADMIN_TOKEN", server.admin_token())
         .kill_on_drop(true);
     // A process group of its own, so that everything the command starts can be ended with it.
     command.as_std_mut().process_group(0);
-    let mut child = command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))?;
-    let group = child.id();
-    let status = wait(&mut child).await?;
-    end_group(group).await;
-    server.shutdown().await;
-    Ok(exit_code(status))
+    command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))
+}
+
+/// Waits for the command, and does to it what fault rules order.
+async fn supervise(child: &mut Child, signals: &mut Receiver<ClientSignal>) -> anyhow::Result<Ended> {
+    let group = child.id().context("the command has no process")?;
+    let mut waiting = std::pin::pin!(wait(child));
+    loop {
+        let signal = tokio::select! {
+            status = waiting.as_mut() => return status.map(Ended::Itself),
+            signal = signals.recv() => signal,
+        };
+        // Orders that were missed are as good as none.
+        let Ok(ClientSignal { order, lasts }) = signal else { continue };
+        match order {
+            ClientOrder::Kill => signal_group("KILL", group).await,
+            ClientOrder::Pause => {
+                signal_group("STOP", group).await;
+                tokio::time::sleep(lasts).await;
+                signal_group("CONT", group).await;
+            }
+            ClientOrder::Restart => {
+                signal_group("KILL", group).await;
+                return Ok(Ended::ToBeStartedAgain(lasts));
+            }
+        }
+    }
 }
 
 /// Waits for the command, passing SIGINT and SIGTERM on to it.
-async fn wait(child: &mut Child) -> anyhow::Result<ExitStatus> {
+pub(super) async fn wait(child: &mut Child) -> anyhow::Result<ExitStatus> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -65,7 +123,7 @@ async fn wait(child: &mut Child) -> anyhow::Result<ExitStatus> {
         _ = hangup.recv() => "HUP",
     };
     if let Some(id) = child.id() {
-        send(word, id).await;
+        signal_group(word, id).await;
     }
     match tokio::time::timeout(GRACE, child.wait()).await {
         Ok(status) => status.context("wait for the command"),
@@ -76,25 +134,8 @@ async fn wait(child: &mut Child) -> anyhow::Result<ExitStatus> {
     }
 }
 
-/// Sends a signal to a process group. There is no safe call for it in the standard library, so `kill` does it.
-async fn send(word: &str, group: u32) {
-    let _ = Command::new("kill")
-        .args([&format!("-{word}"), "--", &format!("-{group}")])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()
-        .await;
-}
-
-/// What the command left running in its group goes with it.
-async fn end_group(group: Option<u32>) {
-    if let Some(group) = group {
-        send("KILL", group).await;
-    }
-}
-
 /// The command's code, or 128 + signal as shells have it.
-fn exit_code(status: ExitStatus) -> ExitCode {
+pub(super) fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|s| 128 + s)).unwrap_or(1);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -1,9 +1,11 @@
 //! `rehearsal serve`: the fake API server as a process.
 
 use crate::load;
+use crate::recording::{Recording, record_server};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use rehearsal_cassettes::history::History;
 use rehearsal_fakeserver::auth::write_atomically;
 use rehearsal_fakeserver::builder::AuthMode;
 use rehearsal_fakeserver::clock::Clock;
@@ -50,9 +52,12 @@ pub struct ServerArgs {
     /// Plain HTTP instead of TLS with a CA of its own.
     #[arg(long)]
     pub http: bool,
-    /// Objects to load: YAML or JSON files, directories, `-` for standard input (repeatable).
+    /// Objects to load: YAML or JSON files, directories, tapes, `-` for standard input (repeatable).
     #[arg(long, value_name = "DIR|FILE")]
     pub load: Vec<PathBuf>,
+    /// Of a tape among `--load`, the objects as they were at this resourceVersion (default: as they were at its end).
+    #[arg(long, value_name = "RV", requires = "load")]
+    pub at: Option<u64>,
     /// CustomResourceDefinitions to load before everything else: files, directories, Helm charts (repeatable).
     #[arg(long, value_name = "DIR|FILE")]
     pub crds: Vec<PathBuf>,
@@ -71,6 +76,12 @@ pub struct ServerArgs {
     /// Where time comes from.
     #[arg(long, value_enum, default_value_t)]
     pub clock: ClockKind,
+    /// A fault plan to start with (see `rehearsal faults`).
+    #[arg(long, value_name = "PLAN")]
+    pub faults: Option<PathBuf>,
+    /// Record everything the server is asked and answers.
+    #[arg(long, value_name = "TAPE")]
+    pub record: Option<PathBuf>,
     /// One log line a request.
     #[arg(long)]
     pub access_log: bool,
@@ -123,6 +134,9 @@ impl ServerArgs {
             let csv = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
             builder = builder.token_file(csv);
         }
+        if let Some(path) = &self.faults {
+            builder = builder.faults(super::faults::read(path)?);
+        }
         if let Some(token) = &self.admin_token {
             builder = builder.admin_token(token);
         }
@@ -133,19 +147,48 @@ impl ServerArgs {
     ///
     /// # Errors
     /// Unreadable files, refused objects, an address that cannot be bound.
-    pub async fn start(&self, controllers: Controllers) -> anyhow::Result<FakeServer> {
-        let server = self.builder(controllers)?.start().await?;
+    pub async fn start(&self, controllers: Controllers) -> anyhow::Result<(FakeServer, Option<Recording>)> {
+        let builder = self.builder(controllers)?;
+        let (builder, recording) = match &self.record {
+            Some(path) => {
+                let (builder, recording) = record_server(builder, path)?;
+                (builder, Some(recording))
+            }
+            None => (builder, None),
+        };
+        let server = builder.start().await?;
         load::crds(&server, &self.crds).await?;
-        load::objects(&server, &self.load).await?;
-        Ok(server)
+        let (tapes, files): (Vec<_>, Vec<_>) = self.load.iter().cloned().partition(|path| is_tape(path));
+        load::objects(&server, &files).await?;
+        for tape in tapes {
+            travel(&server, &tape, self.at).await?;
+        }
+        Ok((server, recording))
     }
+}
+
+/// Tapes are told by their names.
+fn is_tape(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".tape.yaml") || name.ends_with(".tape.part")
+}
+
+/// Puts the objects of a tape into the server, as they were at a resourceVersion.
+async fn travel(server: &FakeServer, path: &Path, at: Option<u64>) -> anyhow::Result<()> {
+    let tape = super::replay::whole_tape(path)?;
+    let history = History::of(&tape, &|body| Some(body.clone()));
+    let states = history.at(at.unwrap_or(u64::MAX));
+    for refused in crate::hydrate::load_state(server, &history, &states, 1).await? {
+        tracing::warn!(tape = %path.display(), "left out: {refused}");
+    }
+    Ok(())
 }
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let server = args.server.start(Controllers::none()).await?;
+    let (server, recording) = args.server.start(Controllers::none()).await?;
     let kubeconfig = kubeconfig_path(&args, &server);
     write_atomically(&kubeconfig, &server.kubeconfig()?).with_context(|| format!("write {}", kubeconfig.display()))?;
     if let Some(path) = &args.admin_token_out {
@@ -158,6 +201,9 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopping");
     server.shutdown().await;
+    if let Some(recording) = recording {
+        super::record::seal(recording).await?;
+    }
     if args.kubeconfig_out.is_none() {
         let _ = std::fs::remove_file(&kubeconfig);
     }

@@ -2,6 +2,8 @@
 //!
 //! What the server answers is tested elsewhere; here a request only tells whether something is there.
 
+mod bench;
+mod faults;
 mod process;
 
 use process::{Rehearsal, get, open};
@@ -190,4 +192,17 @@ fn run_says_which_command_it_could_not_start() {
     let (status, _, err) = run(&["no-such-command-anywhere"]).end();
     assert_eq!(status.code(), Some(1));
     assert!(err.iter().any(|line| line.contains("no-such-command-anywhere")), "{err:?}");
+}
+
+#[test]
+fn a_tape_is_loaded_as_it_was_at_a_resource_version() {
+    let tape = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/incident/incident.tape.yaml").display().to_string();
+    let claims = |at: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let server = serve(dir.path(), &["--load", &tape, "--at", at]);
+        let answer = get(&server.ready().0, "/api/v1/namespaces/shop/persistentvolumeclaims");
+        ["cart-", "search-", "mail-", "checkout-"].map(|name| answer.contains(&format!("\"name\":\"{name}")))
+    };
+    assert_eq!(claims("205"), [true, true, false, false]);
+    assert_eq!(claims("214"), [true; 4]);
 }

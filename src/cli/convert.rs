@@ -1,0 +1,120 @@
+//! `rehearsal tape convert` and `rehearsal tape scan`.
+
+use super::replay::whole_tape;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use rehearsal_cassettes::convert::{Manifests, from_audit_log, to_har, to_manifests};
+use rehearsal_cassettes::format;
+use rehearsal_cassettes::history::History;
+use rehearsal_cassettes::redact::scan::{Known, Scanner};
+use rehearsal_fakeserver::auth::write_atomically;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What a tape becomes, or comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// Manifests to be applied, without what a server sets.
+    Manifests,
+    /// The objects exactly as they were.
+    Fixtures,
+    /// HAR 1.2.
+    Har,
+    /// A tape.
+    Tape,
+}
+
+/// Flags of `tape convert`.
+#[derive(Clone, Debug, Args)]
+pub struct ConvertArgs {
+    /// The tape; with `--to tape` an audit log.
+    #[arg(value_name = "FILE")]
+    pub input: PathBuf,
+    /// What to make of it.
+    #[arg(long, value_enum)]
+    pub to: Form,
+    /// The resourceVersion of which the objects are wanted (default: the last).
+    #[arg(long, value_name = "RV")]
+    pub at: Option<u64>,
+    /// Where to write (default: standard output; a tape needs a file).
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Flags of `tape scan`.
+#[derive(Clone, Debug, Args)]
+pub struct ScanArgs {
+    /// Tapes, side files, any files and folders.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Search for the credentials of this kubeconfig too (repeatable).
+    #[arg(long, value_name = "KUBECONFIG")]
+    pub known_kubeconfig: Vec<PathBuf>,
+    /// Search for the values of this process's variables that look like credentials too.
+    #[arg(long)]
+    pub known_env: bool,
+    /// Search for the lines of this file too (repeatable).
+    #[arg(long, value_name = "FILE")]
+    pub known_file: Vec<PathBuf>,
+    /// Do not look for text that looks random.
+    #[arg(long)]
+    pub no_entropy: bool,
+    /// The report as JSON.
+    #[arg(long, conflicts_with = "sarif")]
+    pub json: bool,
+    /// The report as SARIF 2.1.0.
+    #[arg(long)]
+    pub sarif: bool,
+}
+
+/// Converts.
+pub(super) fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
+    if args.to == Form::Tape {
+        let output = args.output.as_ref().context("a tape needs --output")?;
+        let text = std::fs::read_to_string(&args.input).with_context(|| format!("read {}", args.input.display()))?;
+        let mut tape = from_audit_log(&text).with_context(|| args.input.display().to_string())?;
+        format::seal(&mut tape);
+        format::save(&tape, output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let tape = whole_tape(&args.input)?;
+    let manifests = |form| {
+        let history = History::of(&tape, &|body| Some(body.clone()));
+        to_manifests(&history, args.at.unwrap_or(u64::MAX), form)
+    };
+    let text = match args.to {
+        Form::Manifests => manifests(Manifests::Appliable),
+        Form::Fixtures => manifests(Manifests::Exact),
+        Form::Har | Form::Tape => serde_json::to_string_pretty(&to_har(&tape))? + "\n",
+    };
+    match &args.output {
+        Some(path) => write_atomically(path, &text).with_context(|| format!("write {}", path.display()))?,
+        None => super::tape::quiet_pipe(io::stdout().lock().write_all(text.as_bytes()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Scans: exit code 0 for nothing found, 1 for findings, 2 for files that could not be looked at.
+pub(super) fn scan(args: &ScanArgs) -> anyhow::Result<ExitCode> {
+    let mut known = Known::default();
+    for path in &args.known_kubeconfig {
+        known.add_kubeconfig(path)?;
+    }
+    for path in &args.known_file {
+        known.add_file(path)?;
+    }
+    if args.known_env {
+        known.add_env(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))));
+    }
+    let report = Scanner::try_new()?.known(&known).entropy(!args.no_entropy).paths(&args.files);
+    let text = if args.json {
+        serde_json::to_string_pretty(&report.to_json())? + "\n"
+    } else if args.sarif {
+        serde_json::to_string_pretty(&report.to_sarif())? + "\n"
+    } else {
+        report.to_string()
+    };
+    super::tape::quiet_pipe(io::stdout().lock().write_all(text.as_bytes()))?;
+    Ok(ExitCode::from(report.exit_code()))
+}

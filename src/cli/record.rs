@@ -1,0 +1,338 @@
+//! `rehearsal record`: a recording reverse proxy in front of a cluster, and the command whose traffic is wanted.
+//!
+//! With a command the proxy lives as long as it, and its exit code is ours; without one until a signal comes. Either way
+//! the tape is sealed at the end. What kills the recorder leaves the journal beside the tape.
+
+use super::run::{exit_code, wait};
+use crate::process::end_group;
+use crate::recording::{self, ConfigUpstream, Recording, RecordingOptions, RedactionOptions, Start};
+use anyhow::Context as _;
+use clap::Args;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use parking_lot::Mutex;
+use rehearsal_cassettes::Mode;
+use rehearsal_cassettes::format::model::Header;
+use rehearsal_cassettes::format::{SideFiles, load};
+use rehearsal_cassettes::proxy::{
+    Channel, CompareSink, Lanes, Policy, Proxy, ProxyBody, ProxyBuilder, Replay, TapeComparer, Upstream, UpstreamError,
+    UpstreamFailure,
+};
+use rehearsal_cassettes::record::{Recorder, RecorderOptions, SystemClock};
+use rehearsal_cassettes::replay::{Options, Player, ReplayService, Verdict};
+use rehearsal_client::{ClientConfig, Config, LoadingRules, Overrides, Secret};
+use rehearsal_fakeserver::auth::write_atomically;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Flags of `record`.
+#[derive(Clone, Debug, Args)]
+pub struct RecordArgs {
+    /// Kubeconfig of the cluster to record (default: as kubectl finds it).
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig (default: its current one).
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Address of the server instead of the kubeconfig's.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// The tape, such as incident.tape.yaml.
+    #[arg(short, long, value_name = "TAPE")]
+    pub output: PathBuf,
+    /// What happens to requests: once, none, new_episodes, all, passthrough or compare.
+    #[arg(long, default_value = "once", value_name = "MODE")]
+    pub mode: Mode,
+    /// A logical client, with a token and a kubeconfig of its own (repeatable; default: sut).
+    #[arg(long, value_name = "NAME")]
+    pub lane: Vec<String>,
+    /// Keep what passes through exec, attach and port-forward; otherwise bytes are counted only.
+    #[arg(long)]
+    pub record_streams: bool,
+    /// Note the sizes of the pieces that watch events came in.
+    #[arg(long)]
+    pub wire: bool,
+    /// Rules of redaction of your own, beside the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub redaction: Option<PathBuf>,
+    /// Key of pseudonyms, which makes them agree across tapes (default: random, and forgotten).
+    #[arg(long, value_name = "FILE")]
+    pub redaction_key: Option<PathBuf>,
+    /// A tape that was never sealed counts as a tape.
+    #[arg(long)]
+    pub keep_partial: bool,
+    /// Share the connections to the cluster among all clients.
+    #[arg(long)]
+    pub pool: bool,
+    /// Port to listen on; 0 picks a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Where to write the kubeconfig (default: beside others in the temporary directory).
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig_out: Option<PathBuf>,
+    /// The command with its arguments, after `--`.
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// Records, or replays, as the mode has it.
+pub(super) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
+    let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false" && value != "0");
+    let mode = args.mode.under_ci(ci);
+    if mode != args.mode {
+        tracing::warn!("CI is set: mode {} becomes {}", args.mode.as_str(), mode.as_str());
+    }
+    let start = Start::of(mode, &args.output, args.keep_partial)?;
+    let lanes = Lanes::new(args.lane.iter().map(String::as_str))?;
+    let mut stage = Stage::set(&args, mode, start, lanes)?;
+    let proxy = stage.proxy(&args)?.start(recording::now()).await?;
+    let outcome = attend(&args, &proxy, stage.recorder.as_ref()).await;
+    proxy.shutdown().await;
+    let verdict = stage.end().await;
+    // What the command said comes first; a tape that is not there must not look like one that is.
+    let code = outcome?;
+    Ok(if verdict? { code } else { ExitCode::FAILURE })
+}
+
+/// Who plays which part.
+struct Stage {
+    mode: Mode,
+    fresh: bool,
+    upstream: Arc<dyn Upstream>,
+    namespace: String,
+    lanes: Option<Lanes>,
+    recorder: Option<Recorder>,
+    recording: Option<Recording>,
+    replay: Option<ReplayService>,
+    differences: Option<Arc<Mutex<Vec<String>>>>,
+}
+
+impl Stage {
+    fn set(args: &RecordArgs, mode: Mode, start: Start, lanes: Lanes) -> anyhow::Result<Self> {
+        let mut stage = Self {
+            mode,
+            fresh: start == Start::Record,
+            upstream: Arc::new(Nowhere),
+            namespace: String::new(),
+            lanes: None,
+            recorder: None,
+            recording: None,
+            replay: None,
+            differences: None,
+        };
+        let known = if start == Start::Replay { Vec::new() } else { stage.go_live(args)? };
+        let tape = match start {
+            Start::Record | Start::Pass => None,
+            Start::Replay | Start::Extend | Start::Compare => {
+                let mut tape = load(&args.output)?.tape;
+                tape.inline(&SideFiles::of(&args.output))?;
+                Some(tape)
+            }
+        };
+        if let (Start::Replay | Start::Extend, Some(tape)) = (start, &tape) {
+            let player = Player::new(tape, Options::default());
+            stage.replay = Some(ReplayService::new(player, |_| None));
+        }
+        if start == Start::Compare {
+            let (sink, differences) = CompareSink::new(TapeComparer::new(&tape.unwrap_or_default()));
+            let options = RecorderOptions::new(Header::default(), Arc::new(SystemClock::start()), "compare");
+            stage.recorder = Some(Recorder::start(options, Box::new(sink))?);
+            stage.differences = Some(differences);
+        } else if matches!(start, Start::Record | Start::Extend) {
+            let recording = recording::start(RecordingOptions {
+                path: args.output.clone(),
+                mode,
+                placement: "proxy".into(),
+                lanes: lanes.iter().map(|(lane, token)| (lane.to_owned(), token.to_owned())).collect(),
+                wire: args.wire,
+                streams: args.record_streams,
+                onto: tape,
+                redaction: RedactionOptions { policy: args.redaction.clone(), key: args.redaction_key.clone(), known },
+                ..RecordingOptions::default()
+            })?;
+            stage.recorder = Some(recording.recorder().clone());
+            stage.recording = Some(recording);
+        }
+        stage.lanes = Some(lanes);
+        Ok(stage)
+    }
+
+    /// Takes the cluster on, and gives back what must not be on the tape.
+    fn go_live(&mut self, args: &RecordArgs) -> anyhow::Result<Vec<Secret>> {
+        let (upstream, namespace) = upstream(args)?;
+        let secrets = upstream.secrets();
+        (self.upstream, self.namespace) = (Arc::new(upstream), namespace);
+        Ok(secrets)
+    }
+
+    fn proxy(&mut self, args: &RecordArgs) -> anyhow::Result<ProxyBuilder> {
+        let lanes = self.lanes.take().context("the stage is set")?;
+        let replay = self.replay.clone().map(|replay| Arc::new(replay) as Arc<dyn Replay>);
+        let builder = Proxy::builder(self.upstream.clone(), lanes)
+            .port(args.port)
+            .namespace(self.namespace.clone())
+            .policy(Policy { mode: self.mode, fresh: self.fresh, replay });
+        Ok(match &self.recorder {
+            Some(recorder) => builder.recorder(recorder.clone()),
+            None => builder,
+        })
+    }
+
+    /// Seals and reports; false where a replay or a comparison found something wanting.
+    async fn end(self) -> anyhow::Result<bool> {
+        match (self.recording, &self.recorder) {
+            (Some(recording), _) => seal(recording).await?,
+            (None, Some(recorder)) => drop(recorder.seal().await?),
+            (None, None) => {}
+        }
+        if let Some(differences) = self.differences {
+            let differences = differences.lock().clone();
+            differences.iter().for_each(|difference| eprintln!("rehearsal: {difference}"));
+            eprintln!("rehearsal: {} differences to the tape", differences.len());
+            return Ok(differences.is_empty());
+        }
+        let Some(replay) = self.replay else { return Ok(true) };
+        let report = replay.report();
+        eprintln!("rehearsal: {report}");
+        // What a mode adds to the tape was not on it before.
+        Ok(self.mode == Mode::NewEpisodes || report.verdict(false) == Verdict::Pass)
+    }
+}
+
+/// The upstream of a replay: none, and no socket is opened.
+struct Nowhere;
+
+impl Upstream for Nowhere {
+    fn channel(&self, _: bool) -> Result<Arc<dyn Channel>, UpstreamError> {
+        Ok(Arc::new(Self))
+    }
+}
+
+impl Channel for Nowhere {
+    fn send(&self, _: Request<ProxyBody>) -> BoxFuture<'static, Result<Response<ProxyBody>, UpstreamError>> {
+        let error = UpstreamError::new(UpstreamFailure::Unreachable, "a replay has no upstream");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+/// The cluster, and the namespace that its context names.
+fn upstream(args: &RecordArgs) -> anyhow::Result<(ConfigUpstream, String)> {
+    let rules = match &args.kubeconfig {
+        Some(path) => LoadingRules::explicit(path),
+        None => LoadingRules::from_env(),
+    };
+    let (client, error) = ClientConfig::load(&rules);
+    // Without any kubeconfig an address is enough.
+    if let Some(error) = error
+        && (args.kubeconfig.is_some() || args.server.is_none())
+    {
+        return Err(error).context("kubeconfig");
+    }
+    let mut client =
+        client.overrides(Overrides { server: args.server.clone().unwrap_or_default(), ..Overrides::default() });
+    if let Some(context) = &args.context {
+        client = client.context(context);
+    }
+    let namespace = client.namespace().0;
+    let config = match (client.client_config(), &args.server) {
+        (Ok(config), _) => config,
+        (Err(_), Some(server)) if args.kubeconfig.is_none() && args.context.is_none() => Config::new(server),
+        (Err(error), _) => return Err(error).context("kubeconfig"),
+    };
+    let upstream = ConfigUpstream::new(&config)?;
+    Ok((if args.pool { upstream.pooled() } else { upstream }, namespace))
+}
+
+/// Waits for the command, or for a signal where there is none.
+async fn attend(args: &RecordArgs, proxy: &Proxy, recorder: Option<&Recorder>) -> anyhow::Result<ExitCode> {
+    let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir().context("make a temporary directory")?;
+    let kubeconfig = args.kubeconfig_out.clone().unwrap_or_else(|| dir.path().join("kubeconfig"));
+    let configs = write_kubeconfigs(proxy, &kubeconfig, dir.path())?;
+    let failed = async {
+        match recorder {
+            Some(recorder) => recorder.failed().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        code = async {
+            match args.command.split_first() {
+                Some((program, arguments)) => supervise(program, arguments, proxy, &kubeconfig, &configs).await,
+                None => until_interrupted(args, proxy, &kubeconfig).await,
+            }
+        } => code,
+        error = failed => Err(error.into()),
+    }
+}
+
+/// One file a lane; the first lane's is the one that `KUBECONFIG` names.
+pub(super) fn write_kubeconfigs(proxy: &Proxy, first: &Path, dir: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let mut written = Vec::new();
+    for (n, (lane, _)) in proxy.lanes().iter().enumerate() {
+        let path = if n == 0 { first.to_owned() } else { dir.join(format!("{lane}.kubeconfig")) };
+        write_atomically(&path, &proxy.kubeconfig(lane)).with_context(|| format!("write {}", path.display()))?;
+        written.push((lane.to_owned(), path));
+    }
+    Ok(written)
+}
+
+pub(super) async fn supervise(
+    program: &OsString,
+    arguments: &[OsString],
+    proxy: &Proxy,
+    kubeconfig: &Path,
+    configs: &[(String, PathBuf)],
+) -> anyhow::Result<ExitCode> {
+    let mut command = Command::new(program);
+    command.args(arguments).env("KUBECONFIG", kubeconfig).env("REHEARSAL_URL", proxy.url()).kill_on_drop(true);
+    for (lane, path) in configs {
+        let upper: String =
+            lane.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+        command.env(format!("REHEARSAL_KUBECONFIG_{upper}"), path);
+    }
+    // A process group of its own, so that everything the command starts can be ended with it.
+    command.as_std_mut().process_group(0);
+    let mut child = command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))?;
+    let group = child.id();
+    let status = wait(&mut child).await;
+    end_group(group).await;
+    Ok(exit_code(status?))
+}
+
+async fn until_interrupted(args: &RecordArgs, proxy: &Proxy, kubeconfig: &Path) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "ready url={} kubeconfig={}", proxy.url(), kubeconfig.display())?;
+        out.flush()?;
+    }
+    eprintln!("Recording into {}. Work through the recorder:", args.output.display());
+    eprintln!("    KUBECONFIG={} kubectl get namespaces", kubeconfig.display());
+    eprintln!("End with ctrl-c: the tape is sealed then.");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends a recording and says what it came to.
+pub(super) async fn seal(recording: Recording) -> anyhow::Result<()> {
+    let path = recording.path().to_owned();
+    let sealed = recording.seal().await?.sealed;
+    let stalled = match sealed.stalled_ms {
+        0 => String::new(),
+        ms => format!(", clients waited {ms} ms for the tape"),
+    };
+    eprintln!("rehearsal: {} calls and {} frames in {}{stalled}", sealed.calls, sealed.frames, path.display());
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Recording with everything in its place: the client's transport as the upstream of the proxy, a tape on disk, the
+//! recorder around the fake server. The parts are in `rehearsal_cassettes`; which of them meet is decided here.
+
+mod outcome;
+mod server;
+mod tape;
+mod upstream;
+
+pub use outcome::outcome_of;
+pub use server::{ServerRecorder, record_server};
+pub(crate) use tape::now;
+pub use tape::{Recording, RecordingOptions, RedactionOptions, Start, start};
+pub use upstream::ConfigUpstream;

@@ -1,0 +1,107 @@
+//! `rehearsal faults`, and `--faults` of `serve` and `run`.
+
+use crate::process::{Rehearsal, get};
+use std::fs;
+use std::path::PathBuf;
+
+fn plan(dir: &tempfile::TempDir, text: &str) -> PathBuf {
+    let path = dir.path().join("plan.yaml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// Runs to the end: code, output, errors.
+fn faults(args: &[&str]) -> (Option<i32>, Vec<String>, Vec<String>) {
+    let (status, out, err) = Rehearsal::start(["faults"].iter().chain(args)).end();
+    (status.code(), out, err)
+}
+
+#[test]
+fn the_catalogue_is_listed_and_described() {
+    let (code, all, _) = faults(&["list"]);
+    assert_eq!((code, all.len()), (Some(0), rehearsal::faults::catalog::rows().count()));
+    assert!(all.iter().any(|line| line.starts_with("T2   reset ")), "{all:?}");
+    let (_, one, _) = faults(&["list", "apf-reject"]);
+    assert!(one[0].starts_with("S2 apf-reject: 429") && one.iter().any(|line| line.contains("default ramp(1,32)")));
+    let (code, _, err) = faults(&["list", "nonsense"]);
+    assert_eq!(code, Some(1));
+    assert!(err[0].contains("there is no fault `nonsense`"), "{err:?}");
+}
+
+#[test]
+fn plans_are_checked_with_places_and_suggestions() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = plan(&dir, "rules:\n  - {id: a, when: {verb: list}, do: reset}\n");
+    assert_eq!(faults(&["check", good.to_str().unwrap()]).0, Some(0));
+    let bad = plan(&dir, "rules:\n  - id: a\n    when: {resource: pod}\n    do: resett\n");
+    let (code, _, err) = faults(&["check", bad.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    let text = err.join("\n");
+    assert!(text.contains("plan.yaml:3:"), "{text}");
+    assert!(text.contains("did you mean `pods`?") && text.contains("did you mean `reset`?"), "{text}");
+    let (status, _, err) = Rehearsal::start(["serve", "--http", "--faults", bad.to_str().unwrap()]).end();
+    assert_eq!(status.code(), Some(1));
+    assert!(err.join("\n").contains("there is no resource `pod`"), "{err:?}");
+}
+
+#[test]
+fn a_plan_is_explained_request_by_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = plan(&dir, "rules:\n  - {id: second, when: {verb: create, nth: 2}, do: reset}\n");
+    let path = path.to_str().unwrap();
+    let (code, out, _) =
+        faults(&["explain", path, "create pods demo/web", "1s create pods demo/web", "get pods demo/web"]);
+    let text = out.join("\n");
+    assert_eq!(code, Some(0));
+    assert!(text.contains("second: occurrence 1 is not asked for"), "{text}");
+    assert!(text.contains("second fires at arrive (occurrence 2)"), "{text}");
+    assert!(text.contains("second: `verb` does not match"), "{text}");
+}
+
+#[test]
+fn serve_starts_with_a_plan() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = plan(&dir, "rules:\n  - {id: busy, when: {path: /version, first: 1}, do: too-many-inflight}\n");
+    let kubeconfig = dir.path().join("kubeconfig");
+    let flags =
+        ["serve", "--http", "--kubeconfig-out", kubeconfig.to_str().unwrap(), "--faults", path.to_str().unwrap()];
+    let server = Rehearsal::start(flags);
+    let (url, _) = server.ready();
+    assert!(get(&url, "/version").starts_with("HTTP/1.1 429"));
+    assert!(get(&url, "/version").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn run_restarts_and_kills_its_command_when_a_rule_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = plan(
+        &dir,
+        "rules:\n  - {id: again, when: {path: /version, nth: 1}, at: arrive, do: restart-client}\n  \
+         - {id: enough, when: {path: /version, nth: 2}, at: arrive, do: kill-client}\n",
+    );
+    let script = "echo $REHEARSAL_URL; exec sleep 3600";
+    let running = Rehearsal::start(["run", "--http", "--faults", path.to_str().unwrap(), "--", "sh", "-c", script]);
+    let url = running.line();
+    assert!(get(&url, "/version").starts_with("HTTP/1.1 200"));
+    assert_eq!(running.line(), url, "started again beside the same server");
+    assert!(get(&url, "/version").starts_with("HTTP/1.1 200"));
+    let (status, ..) = running.end();
+    assert_eq!(status.code(), Some(128 + 9));
+}
+
+#[test]
+fn run_fails_when_a_rule_fails_the_test() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = plan(
+        &dir,
+        "seed: 3\nrules:\n  - {id: never, when: {path: /version}, at: arrive, do: {fail-test: too curious}}\n",
+    );
+    let script = "echo $REHEARSAL_URL; read line";
+    let running = Rehearsal::start(["run", "--http", "--faults", path.to_str().unwrap(), "--", "sh", "-c", script]);
+    let url = running.line();
+    get(&url, "/version");
+    let (status, _, err) = running.end();
+    assert_eq!(status.code(), Some(1));
+    let text = err.join("\n");
+    assert!(text.contains("too curious (reproduce: plan ") && text.contains(" seed 3 rule never"), "{text}");
+}
