@@ -22,6 +22,7 @@ mod logging;
 mod process;
 pub mod recording;
 pub mod score;
+pub mod ui;
 pub mod verify;
 
 pub use cluster::{Cluster, ClusterBuilder};

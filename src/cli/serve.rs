@@ -82,6 +82,9 @@ pub struct ServerArgs {
     /// Record everything the server is asked and answers.
     #[arg(long, value_name = "TAPE")]
     pub record: Option<PathBuf>,
+    /// A page at /_rehearsal/ui that shows what the server is asked, as it happens (costs about what --record does).
+    #[arg(long)]
+    pub ui: bool,
     /// One log line a request.
     #[arg(long)]
     pub access_log: bool,
@@ -149,6 +152,7 @@ impl ServerArgs {
     /// Unreadable files, refused objects, an address that cannot be bound.
     pub async fn start(&self, controllers: Controllers) -> anyhow::Result<(FakeServer, Option<Recording>)> {
         let builder = self.builder(controllers)?;
+        let builder = if self.ui { crate::ui::with_page(builder)? } else { builder };
         let (builder, recording) = match &self.record {
             Some(path) => {
                 let (builder, recording) = record_server(builder, path)?;
@@ -157,6 +161,9 @@ impl ServerArgs {
             None => (builder, None),
         };
         let server = builder.start().await?;
+        if self.ui {
+            eprintln!("page: {}/_rehearsal/ui#token=ADMIN_TOKEN", server.url());
+        }
         load::crds(&server, &self.crds).await?;
         let (tapes, files): (Vec<_>, Vec<_>) = self.load.iter().cloned().partition(|path| is_tape(path));
         load::objects(&server, &files).await?;

@@ -43,7 +43,7 @@ pub fn record_server(builder: FakeServerBuilder, path: &Path) -> anyhow::Result<
 }
 
 /// The clock of a cluster, as a tape's.
-struct ClusterClock {
+pub(crate) struct ClusterClock {
     clock: Clock,
     start: Timestamp,
     /// Wall clocks are set back now and then; a tape's never is.
@@ -51,7 +51,7 @@ struct ClusterClock {
 }
 
 impl ClusterClock {
-    fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self { start: clock.now(), clock, last: AtomicU64::new(0) }
     }
 }
@@ -80,9 +80,9 @@ impl Layer<Handler> for ServerLayer {
     }
 }
 
-type Mapped = MapRequest<Handler, fn(Request<Chained<Body>>) -> Request<Body>>;
+pub(crate) type Mapped = MapRequest<Handler, fn(Request<Chained<Body>>) -> Request<Body>>;
 
-fn body_of(request: Request<Chained<Body>>) -> Request<Body> {
+pub(crate) fn body_of(request: Request<Chained<Body>>) -> Request<Body> {
     request.map(Body::new)
 }
 

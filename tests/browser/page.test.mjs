@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { spawn } from "node:child_process";
 import { chromium } from "playwright-core";
 
 const source = readFileSync(process.env.PAGE || new URL("../../cassettes/src/review/page.html", import.meta.url), "utf8");
@@ -104,4 +105,22 @@ test("a hundred thousand frames stay smooth", async () => {
   assert.ok(paints[10] < 100, `median paint ${paints[10]} ms`);
   assert.ok((await page.$$(".row")).length < 100, "rows out of sight do not exist");
   assert.deepEqual(errors, []);
+});
+
+test("a running server shows what it is asked, to who has the token", { skip: !process.env.REHEARSAL_BIN && "REHEARSAL_BIN is not set" }, async () => {
+  const server = spawn(process.env.REHEARSAL_BIN, ["serve", "--http", "--ui", "--admin-token", "the-token"], { stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    const ready = await new Promise((done, fail) => { server.stdout.once("data", d => done(String(d))); server.once("exit", fail); });
+    const url = /url=(\S+)/.exec(ready)[1];
+    const page = await browser.newPage();
+    await page.goto(`${url}/_rehearsal/ui`);
+    await page.waitForFunction(() => document.getElementById("counts").textContent.includes("token=ADMIN_TOKEN"));
+    await fetch(`${url}/api/v1/namespaces/default`);
+    await page.goto("about:blank");
+    await page.goto(`${url}/_rehearsal/ui#token=the-token`);
+    await page.waitForFunction(() => document.getElementById("counts").textContent.includes("1 requests"));
+    await fetch(`${url}/api/v1/namespaces/kube-system`);
+    await page.waitForFunction(() => document.getElementById("counts").textContent.includes("2 requests"));
+    assert.match(await page.textContent("#rows"), /get namespaces kube-system\/kube-system/);
+  } finally { server.kill(); }
 });
