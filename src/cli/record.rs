@@ -12,8 +12,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use parking_lot::Mutex;
 use rehearsal_cassettes::Mode;
-use rehearsal_cassettes::format::model::Header;
-use rehearsal_cassettes::format::{SideFiles, load};
+use rehearsal_cassettes::format::model::{Header, Role};
 use rehearsal_cassettes::proxy::{
     Channel, CompareSink, Lanes, Policy, Proxy, ProxyBody, ProxyBuilder, Replay, TapeComparer, Upstream, UpstreamError,
     UpstreamFailure,
@@ -22,6 +21,7 @@ use rehearsal_cassettes::record::{Recorder, RecorderOptions, SystemClock};
 use rehearsal_cassettes::replay::{Options, Player, ReplayService, Verdict};
 use rehearsal_client::{ClientConfig, Config, LoadingRules, Overrides, Secret};
 use rehearsal_fakeserver::auth::write_atomically;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -49,8 +49,9 @@ pub struct RecordArgs {
     /// What happens to requests: once, none, new_episodes, all, passthrough or compare.
     #[arg(long, default_value = "once", value_name = "MODE")]
     pub mode: Mode,
-    /// A logical client, with a token and a kubeconfig of its own (repeatable; default: sut).
-    #[arg(long, value_name = "NAME")]
+    /// A logical client, with a token and a kubeconfig of its own (repeatable; default: sut). `NAME=driver` for one that
+    /// drives the scenario and `NAME=ambient` for one that is merely there: a replay does by itself what they did.
+    #[arg(long, value_name = "NAME[=ROLE]")]
     pub lane: Vec<String>,
     /// Keep what passes through exec, attach and port-forward; otherwise bytes are counted only.
     #[arg(long)]
@@ -89,7 +90,7 @@ pub(super) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!("CI is set: mode {} becomes {}", args.mode.as_str(), mode.as_str());
     }
     let start = Start::of(mode, &args.output, args.keep_partial)?;
-    let lanes = Lanes::new(args.lane.iter().map(String::as_str))?;
+    let lanes = Lanes::new(args.lane.iter().map(|lane| lane.split_once('=').map_or(lane.as_str(), |(name, _)| name)))?;
     let mut stage = Stage::set(&args, mode, start, lanes)?;
     let proxy = stage.proxy(&args)?.start(recording::now()).await?;
     let outcome = attend(&args, &proxy, stage.recorder.as_ref()).await;
@@ -98,6 +99,19 @@ pub(super) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     // What the command said comes first; a tape that is not there must not look like one that is.
     let code = outcome?;
     Ok(if verdict? { code } else { ExitCode::FAILURE })
+}
+
+/// The lanes that are not under test.
+fn roles(lanes: &[String]) -> anyhow::Result<BTreeMap<String, Role>> {
+    let given = lanes.iter().filter_map(|lane| lane.split_once('='));
+    given
+        .map(|(name, role)| match role {
+            "sut" => Ok((name.to_owned(), Role::Sut)),
+            "driver" => Ok((name.to_owned(), Role::Driver)),
+            "ambient" => Ok((name.to_owned(), Role::Ambient)),
+            _ => anyhow::bail!("lane {name:?}: a role is sut, driver or ambient, not {role:?}"),
+        })
+        .collect()
 }
 
 /// Who plays which part.
@@ -129,11 +143,7 @@ impl Stage {
         let known = if start == Start::Replay { Vec::new() } else { stage.go_live(args)? };
         let tape = match start {
             Start::Record | Start::Pass => None,
-            Start::Replay | Start::Extend | Start::Compare => {
-                let mut tape = load(&args.output)?.tape;
-                tape.inline(&SideFiles::of(&args.output))?;
-                Some(tape)
-            }
+            Start::Replay | Start::Extend | Start::Compare => Some(super::replay::whole_tape(&args.output)?),
         };
         if let (Start::Replay | Start::Extend, Some(tape)) = (start, &tape) {
             let player = Player::new(tape, Options::default());
@@ -150,6 +160,7 @@ impl Stage {
                 mode,
                 placement: "proxy".into(),
                 lanes: lanes.iter().map(|(lane, token)| (lane.to_owned(), token.to_owned())).collect(),
+                roles: roles(&args.lane)?,
                 wire: args.wire,
                 streams: args.record_streams,
                 onto: tape,

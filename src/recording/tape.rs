@@ -3,13 +3,14 @@
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use rehearsal_cassettes::Mode;
-use rehearsal_cassettes::format::model::{Clock, Entry, Header, Lane, Micros, Recorded, Seq, Tape};
+use rehearsal_cassettes::format::model::{Clock, Entry, Header, Lane, Micros, Recorded, Role, Seq, Tape};
 use rehearsal_cassettes::format::{Seal, load};
 use rehearsal_cassettes::record::{
     Recorder, RecorderOptions, Redaction, Summary, SystemClock, TapeClock, TapePaths, TapeSink,
 };
 use rehearsal_cassettes::redact::{Key, Policy, Redactor};
 use rehearsal_client::Secret;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct RecordingOptions {
     pub placement: String,
     /// Lanes known beforehand, with the tokens that were made for them.
     pub lanes: Vec<(String, String)>,
+    /// What lanes are to the recording, where they are not under test.
+    pub roles: BTreeMap<String, Role>,
     /// Seed of everything drawn, where there is one.
     pub seed: u64,
     /// Note the sizes of the pieces that frames came in.
@@ -145,7 +148,11 @@ pub(crate) fn start_at(options: RecordingOptions, clock: Arc<dyn TapeClock>) -> 
             seed: options.seed,
             ..Recorded::default()
         },
-        lanes: options.lanes.iter().map(|(name, token)| (name.clone(), lane(&redactor, token))).collect(),
+        lanes: options
+            .lanes
+            .iter()
+            .map(|(name, token)| (name.clone(), lane(&redactor, token, options.roles.get(name))))
+            .collect(),
         clock: facts,
         ..Header::default()
     };
@@ -167,9 +174,9 @@ pub(crate) fn start_at(options: RecordingOptions, clock: Arc<dyn TapeClock>) -> 
     Ok(Recording { recorder, path: options.path })
 }
 
-fn lane(redactor: &Redactor, token: &str) -> Lane {
+fn lane(redactor: &Redactor, token: &str, role: Option<&Role>) -> Lane {
     let auth = if token.is_empty() { String::new() } else { redactor.credential(token) };
-    Lane { auth, ..Lane::default() }
+    Lane { auth, role: role.copied().unwrap_or_default(), ..Lane::default() }
 }
 
 /// Last id and place of a tape, and the time of its last event.

@@ -3,6 +3,7 @@
 use crate::process::Rehearsal;
 use crate::support::{calls, config_maps, config_of, create, sealed};
 use rehearsal::{Cluster, Controllers};
+use rehearsal_cassettes::format::model::Role;
 use rehearsal_client::{GetOptions, ListOptions};
 use std::path::{Path, PathBuf};
 
@@ -42,13 +43,14 @@ async fn a_command_gets_a_kubeconfig_for_each_lane_and_gives_its_exit_code() {
     let server = Server::start().await;
     let script =
         "grep -c rehearsal-lane-a $KUBECONFIG; test -s $REHEARSAL_KUBECONFIG_B_2 && echo $REHEARSAL_URL; exit 7";
-    let process = server.record(&["--lane", "a", "--lane", "b-2", "--", "sh", "-c", script]);
+    let process = server.record(&["--lane", "a", "--lane", "b-2=driver", "--", "sh", "-c", script]);
     let (code, out, err) = tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
     assert_eq!(code, Some(7), "{err}");
     assert!(out.contains("https://127.0.0.1:"), "{out}{err}");
     assert!(err.contains("0 calls and 0 frames"), "{err}");
     let tape = sealed(&server.path("x.tape.yaml"));
-    assert_eq!(tape.header.lanes.keys().collect::<Vec<_>>(), ["a", "b-2"]);
+    let roles: Vec<_> = tape.header.lanes.iter().map(|(name, lane)| (name.as_str(), lane.role)).collect();
+    assert_eq!(roles, [("a", Role::Sut), ("b-2", Role::Driver)]);
     server.cluster.shutdown().await;
 }
 

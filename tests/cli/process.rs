@@ -22,10 +22,11 @@ pub(crate) struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Starts the binary with all its streams in our hands.
+    /// Starts the binary with all its streams in our hands. Under `CI` nothing would be recorded, so it is not told.
     pub(crate) fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rehearsal"))
             .args(args)
+            .env_remove("CI")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -32,7 +32,7 @@ pub struct Options {
     pub manner: Manner,
     /// When watch frames go out.
     pub pace: Pace,
-    /// Lanes whose clients are there; the writes of others count as done. Default: all that are not ambient.
+    /// Lanes whose clients are there; the writes of others count as done. Default: all that the tape says are under test.
     pub lanes: Option<BTreeSet<String>>,
 }
 
@@ -108,7 +108,7 @@ impl Player {
         let named = options.lanes.clone();
         let live = |lane: &str| match &named {
             Some(lanes) => lanes.contains(lane),
-            None => tape.header.lanes.get(lane).is_none_or(|facts| facts.role != Role::Ambient),
+            None => tape.header.lanes.get(lane).is_none_or(|facts| facts.role == Role::Sut),
         };
         let slots = slot::of_tape(tape, &live);
         let mut order = Order::of(&slots);
