@@ -78,6 +78,13 @@ async fn s4_shutdown_goes_through_its_stages_and_comes_back() {
     let advance = |seconds| assert!(clock.advance(jiff::SignedDuration::from_secs(seconds)));
     let mut watching = connect(&cluster).await;
     watching.write_all(&request("GET", &format!("{MAPS}?watch=1"), "")).await.unwrap();
+    // It has begun before the signal, or it would be refused.
+    let begun = async {
+        while !cluster.journal().entries().iter().any(|entry| entry.uri.contains("watch=1")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::peer::PATIENCE, begun).await.unwrap();
     let mut kept = connect(&cluster).await;
     // The signal: readyz fails at once, everything else is as always.
     assert_eq!(exchange(&mut kept, &request("GET", MAPS, "")).await.code(), 200);
