@@ -8,7 +8,7 @@ use crate::format::Tree;
 use crate::format::model::{Body, Call, Entry, Frame, Tape};
 use crate::replay::{AcceptClass, Route};
 use rehearsal_apimachinery::catalog::Catalog;
-use rehearsal_apimachinery::codec::protobuf;
+use rehearsal_apimachinery::codec::{frames, protobuf};
 use std::collections::{BTreeMap, HashMap};
 
 /// One kind of object as a tape addresses it.
@@ -91,12 +91,20 @@ struct Builder {
     t: u64,
 }
 
-/// The object in a body; decodes protobuf of built-in kinds. None for what is no object, or is kept elsewhere.
+/// The object in a body, or `{type, object}` of a watch frame; decodes protobuf of built-in kinds. None for what is no
+/// object, or is kept elsewhere.
 #[must_use]
 pub fn object(body: &Body) -> Option<Tree> {
     match body {
         Body::Proto { bytes, .. } => {
-            protobuf::decode_object(bytes, Catalog::builtin()).ok().map(|object| Tree::from(&object))
+            let catalog = Catalog::builtin();
+            let value = if bytes.starts_with(&protobuf::MAGIC) {
+                protobuf::decode_object(bytes, catalog).ok()?
+            } else {
+                let (kind, object) = frames::decode_protobuf_event(bytes, catalog).ok()?;
+                serde_json::json!({"type": kind, "object": object})
+            };
+            Some(Tree::from(&value))
         }
         other => other.tree(),
     }
@@ -424,6 +432,18 @@ mod tests {
         let changes: Vec<_> = history.changes().iter().map(|(k, _, v)| (k.name.clone(), v.revision, v.cause)).collect();
         let expected = [("new", 12, Some(3)), ("old", 13, None), ("old", 14, Some(5))];
         assert_eq!(changes, expected.map(|(name, at, cause)| (name.to_owned(), at, cause)));
+    }
+
+    #[test]
+    fn a_watch_in_protobuf_tells_as_much_as_one_in_json() {
+        let object: serde_json::Value = serde_json::from_str(&pod("a", 7)).unwrap();
+        let framed = frames::protobuf_event("ADDED", &object, Catalog::builtin()).unwrap();
+        let mut watch = call(1, 1, "GET", "/api/v1/namespaces/d/pods", "{}");
+        watch.request.query = vec![("resourceVersion".into(), "5".into()), ("watch".into(), "1".into())];
+        watch.response.as_mut().unwrap().body = None;
+        let content = Body::Proto { bytes: framed.get(4..).unwrap().to_vec(), summary: Vec::new() };
+        watch.frames = vec![Frame { seq: 2, content, ..Frame::default() }];
+        assert_eq!(names(history(vec![watch]).at(7)), ["a@7"]);
     }
 
     #[test]

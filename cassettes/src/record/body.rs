@@ -20,7 +20,7 @@ pub(crate) fn content_of(media: &str, bytes: &[u8]) -> Body {
     body_of(media, bytes).unwrap_or_default()
 }
 
-/// What a reader wants to know of a protobuf body: `type` for a watch event, then `apiVersion`, `kind`, `name` and
+/// What a reader wants to know of a protobuf body: `type` for a watch event, then `apiVersion`, `kind`, `name`, `uid` and
 /// `resourceVersion`, as far as they can be read.
 #[must_use]
 pub fn summary_of(bytes: &[u8]) -> Vec<(String, String)> {
@@ -50,6 +50,7 @@ pub fn summary_of(bytes: &[u8]) -> Vec<(String, String)> {
         note("resourceVersion", field(metadata, 2));
     } else {
         note("name", field(metadata, 1));
+        note("uid", field(metadata, 5));
         note("resourceVersion", field(metadata, 6));
     }
     summary

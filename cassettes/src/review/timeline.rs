@@ -3,10 +3,9 @@
 //! Frames and versions are rows of numbers that point into tables, because a tape may have a hundred thousand of them.
 
 use crate::format::Tree;
-use crate::format::model::{Body, Call, End, Entry, Frame, Role, Tape};
+use crate::format::model::{Call, End, Entry, Frame, Role, Tape};
+use crate::history;
 use crate::replay::Route;
-use rehearsal_apimachinery::catalog::Catalog;
-use rehearsal_apimachinery::codec::protobuf;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -243,7 +242,7 @@ impl Builder {
             self.frame(index, &collection, frame);
         }
         let ok = call.response.as_ref().filter(|response| (200..300).contains(&response.status));
-        let Some(Body::Json { tree, .. }) = ok.and_then(|response| response.body.as_ref()) else { return };
+        let Some(tree) = ok.and_then(|response| history::object(response.body.as_ref()?)) else { return };
         let by = if route.is_write() { index } else { -1 };
         let seq = call.seq.head.unwrap_or(call.seq.req);
         match tree.get("items") {
@@ -251,22 +250,13 @@ impl Builder {
                 self.state(&collection, item, seq, -1, false);
             }),
             None => {
-                self.state(&collection, tree, seq, by, false);
+                self.state(&collection, &tree, seq, by, false);
             }
         }
     }
 
     fn frame(&mut self, index: i64, collection: &str, frame: &Frame) {
-        let decoded;
-        let tree = match &frame.content {
-            Body::Json { tree, .. } => tree,
-            Body::Proto { bytes, .. } => {
-                let Ok(event) = protobuf::decode_object(bytes, Catalog::builtin()) else { return };
-                decoded = Tree::from(&event);
-                &decoded
-            }
-            _ => return,
-        };
+        let Some(tree) = history::object(&frame.content) else { return };
         let cause = frame.cause.first().and_then(|id| self.calls.get(id)).copied().unwrap_or(-1);
         let kind = tree.text_at(&["type"]).to_owned();
         let (object, revision) = match tree.get("object") {
@@ -321,7 +311,7 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::model::{Marks, Request, Response};
+    use crate::format::model::{Body, Marks, Request, Response};
 
     fn json(text: &str) -> Body {
         Body::Json { tree: Tree::from_json(text.as_bytes()).unwrap(), render: crate::format::model::Render::default() }
