@@ -5,7 +5,9 @@
 
 use super::context::RequestContext;
 use super::negotiate::Accepted;
-use super::{component_status, create, delete, get, list, non_resource, patch, respond, subresources, update, watch};
+use super::{
+    component_status, create, delete, get, list, non_resource, patch, respond, subresources, update, warnings, watch,
+};
 use crate::auth::RequestAttributes;
 use crate::catalog::ResourceInfo;
 use crate::faults::{self, ServerHost, View, ViewedStorage};
@@ -144,7 +146,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     if let Some(text) = cx.info.deprecated.clone() {
         cx.warnings.insert(0, text);
     }
-    respond::warn(&mut response, &cx.warnings);
+    warnings::add(&mut response, &cx.warnings);
     with_flow(core, response)
 }
 
