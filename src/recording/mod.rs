@@ -7,7 +7,7 @@ mod tape;
 mod upstream;
 
 pub use outcome::outcome_of;
-pub(crate) use server::{ClusterClock, Mapped, body_of};
+pub(crate) use server::{ClusterClock, Recorded, ServerLayer};
 pub use server::{ServerRecorder, record_server};
 pub(crate) use tape::now;
 pub use tape::{Recording, RecordingOptions, RedactionOptions, Start, start};

@@ -69,7 +69,7 @@ impl TapeClock for ClusterClock {
 }
 
 /// Puts the recorder around a server, with bodies mapped back to the server's.
-struct ServerLayer(RecordLayer);
+pub(crate) struct ServerLayer(pub(crate) RecordLayer);
 
 impl Layer<Handler> for ServerLayer {
     type Service = Recorded;
@@ -80,14 +80,15 @@ impl Layer<Handler> for ServerLayer {
     }
 }
 
-pub(crate) type Mapped = MapRequest<Handler, fn(Request<Chained<Body>>) -> Request<Body>>;
+type Mapped = MapRequest<Handler, fn(Request<Chained<Body>>) -> Request<Body>>;
 
-pub(crate) fn body_of(request: Request<Chained<Body>>) -> Request<Body> {
+fn body_of(request: Request<Chained<Body>>) -> Request<Body> {
     request.map(Body::new)
 }
 
+/// A server that is recorded, its admin API apart.
 #[derive(Clone)]
-struct Recorded {
+pub(crate) struct Recorded {
     plain: Handler,
     recorded: RecordService<Mapped>,
 }
