@@ -16,7 +16,7 @@ use super::tally::Tally;
 use crate::format::model::{Document, End, Header, Micros, Sealed, Seq};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -85,6 +85,8 @@ struct Shared {
     size: usize,
     order: Mutex<Order>,
     stalled: AtomicU64,
+    /// Exchanges that wait now.
+    waiting: AtomicUsize,
     /// Place of the last event that is in the file.
     written: AtomicU64,
     progress: Notify,
@@ -137,6 +139,7 @@ impl Recorder {
             size,
             order: Mutex::new(Order { seq: options.after.1, open: BTreeSet::new(), queue: Some(queue) }),
             stalled: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             progress: Notify::new(),
             failure: OnceLock::new(),
@@ -227,9 +230,8 @@ impl Recorder {
 
     /// Room for an event, when there is some.
     pub(crate) async fn room(&self, cost: usize) -> Result<Room, RecordError> {
-        let since = self.now();
+        let _stall = Stall::begin(&self.0);
         let room = self.0.budget.clone().acquire_many_owned(self.permits(cost)).await;
-        self.0.stalled.fetch_add(self.now().saturating_sub(since), Ordering::Relaxed);
         room.map_err(|_| self.failure())
     }
 
@@ -262,7 +264,10 @@ impl Recorder {
     /// # Errors
     /// When it never will be.
     pub async fn safe(&self, seq: Seq) -> Result<(), RecordError> {
-        let since = self.now();
+        if self.is_safe(seq) {
+            return Ok(());
+        }
+        let _stall = Stall::begin(&self.0);
         while !self.is_safe(seq) {
             let progress = self.0.progress.notified();
             tokio::pin!(progress);
@@ -275,8 +280,14 @@ impl Recorder {
                 () = self.0.failed.cancelled() => return Err(self.failure()),
             }
         }
-        self.0.stalled.fetch_add(self.now().saturating_sub(since), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Exchanges that wait for the tape at this moment: for room in the queue, or for what they have told to be in the
+    /// file.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// Why nothing more is written.
@@ -299,6 +310,28 @@ impl Recorder {
         let Some(done) = self.0.done.lock().take() else { return Err(self.failure()) };
         self.0.close();
         done.await.unwrap_or(Err(RecordError::Write("the writing thread ended early".into())))
+    }
+}
+
+/// A wait for the tape: its time is counted however it ends, be it that nobody waits any more.
+struct Stall<'a> {
+    shared: &'a Shared,
+    since: Micros,
+}
+
+impl<'a> Stall<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        let since = shared.clock.micros();
+        shared.waiting.fetch_add(1, Ordering::Relaxed);
+        Self { shared, since }
+    }
+}
+
+impl Drop for Stall<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        let time = self.shared.clock.micros().saturating_sub(self.since);
+        self.shared.stalled.fetch_add(time, Ordering::Relaxed);
     }
 }
 
