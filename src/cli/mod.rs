@@ -4,6 +4,7 @@ mod bench;
 mod convert;
 mod faults;
 mod record;
+mod redact;
 mod reduce;
 mod replay;
 mod review;

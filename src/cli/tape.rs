@@ -36,6 +36,8 @@ pub enum TapeCommand {
     Convert(super::convert::ConvertArgs),
     /// Look for secrets. Exit code 1 for findings, 2 for files that could not be read.
     Scan(super::convert::ScanArgs),
+    /// Take secrets out of a tape that is there already, side files included. Exit codes as those of scan.
+    Redact(super::redact::RedactArgs),
 }
 
 /// Flags of `tape fmt`.
@@ -104,6 +106,7 @@ pub(super) async fn tape(args: TapeArgs) -> anyhow::Result<ExitCode> {
         TapeCommand::Minimize(args) => super::reduce::run_minimize(args).await,
         TapeCommand::Convert(args) => super::convert::convert(&args),
         TapeCommand::Scan(args) => super::convert::scan(&args),
+        TapeCommand::Redact(args) => super::redact::redact(&args),
     }
 }
 
