@@ -9,6 +9,7 @@ mod reduce;
 mod replay;
 mod review;
 mod run;
+mod scope;
 mod score;
 mod serve;
 mod tape;
