@@ -1,5 +1,6 @@
 //! The command line: flags as one table, a file a subcommand.
 
+mod at;
 mod bench;
 mod convert;
 mod faults;

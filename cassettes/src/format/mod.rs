@@ -3,6 +3,7 @@
 mod body;
 mod canonical;
 mod cause;
+pub mod delta;
 mod emit;
 mod error;
 mod fields;
