@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use rehearsal_cassettes::format::model::{Body, Call, Request as Recorded, Tape};
 use rehearsal_cassettes::proxy::{Channel, ProxyBody, Upstream, UpstreamError, UpstreamFailure};
 use rehearsal_cassettes::record::{body_of, response_headers};
+use rehearsal_cassettes::replay::Route;
+use rehearsal_cassettes::review::Mask;
 use rehearsal_cassettes::verify::{
     Bindings, CallDifference, Live, PlaceDifference, Plan, PlanOptions, Step, VerifyReport, before, check,
     check_frames, counts,
@@ -38,11 +40,13 @@ pub struct VerifyOptions {
     pub patience: Duration,
     /// How long recorded frames of a watch are waited for. Default 5 seconds.
     pub frames: Duration,
+    /// Fields that are not compared. Default: none.
+    pub mask: Mask,
 }
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self { plan: PlanOptions::default(), patience: Duration::from_secs(30), frames: Duration::from_secs(5) }
+        Self { plan: PlanOptions::default(), patience: Duration::from_secs(30), frames: Duration::from_secs(5), mask: Mask::default() }
     }
 }
 
@@ -134,7 +138,7 @@ impl<'t> Run<'t> {
             let frames = watch.frames.all.lock().clone();
             let mut difference = watch.difference;
             difference.places.extend(check_frames(watch.call, &frames, &mut self.bindings));
-            self.report.add(difference);
+            self.settle(watch.call, difference);
         }
         self.watches = open;
     }
@@ -182,8 +186,26 @@ impl<'t> Run<'t> {
             let frames = format!("{} frames", call.frames.len()).into();
             difference.places.push(PlaceDifference { path: "frames".into(), recorded: Some(frames), live: None });
         }
-        self.report.add(difference);
+        self.settle(call, difference);
         Ok(())
+    }
+
+    /// Takes out what the mask hides, and counts the rest.
+    fn settle(&mut self, call: &Call, mut difference: CallDifference) {
+        let resource = Route::of(&call.request).collection();
+        let mask = &self.options.mask;
+        difference.places.retain(|place| !within_body(&place.path).is_some_and(|path| mask.hides(&resource, path)));
+        self.report.add(difference);
+    }
+}
+
+/// The part of a place that is within a body; none for status, headers and counts of frames.
+fn within_body(place: &str) -> Option<&str> {
+    let (member, rest) = place.split_once('.')?;
+    match member {
+        "body" => Some(rest),
+        "frames" => rest.split_once('.').map(|(_, path)| path),
+        _ => None,
     }
 }
 

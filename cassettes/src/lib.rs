@@ -2,9 +2,10 @@
 //!
 //! `format` is the tape, `proxy` and `record` write it, `redact` keeps secrets off it, `replay` answers from it, `verify`
 //! asks another server the same, `history` knows the objects on it, `reduce` makes it smaller, `review` shows it and
-//! `convert` takes it elsewhere.
+//! `convert` takes it elsewhere; `filter` says what of the traffic it is about.
 
 pub mod convert;
+mod filter;
 pub mod format;
 pub mod history;
 mod mode;
@@ -16,4 +17,5 @@ pub mod replay;
 pub mod review;
 pub mod verify;
 
+pub use filter::{Filter, FilterError};
 pub use mode::{Action, Mode, UnknownMode};

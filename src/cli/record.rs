@@ -4,6 +4,7 @@
 //! the tape is sealed at the end. What kills the recorder leaves the journal beside the tape.
 
 use super::run::{exit_code, wait};
+use super::scope::{PlaceArgs, ScopeArgs};
 use crate::process::end_group;
 use crate::recording::{self, ConfigUpstream, Recording, RecordingOptions, RedactionOptions, Start};
 use anyhow::Context as _;
@@ -17,7 +18,7 @@ use rehearsal_cassettes::proxy::{
     Channel, CompareSink, Lanes, Policy, Proxy, ProxyBody, ProxyBuilder, Replay, TapeComparer, Upstream, UpstreamError,
     UpstreamFailure,
 };
-use rehearsal_cassettes::record::{Recorder, RecorderOptions, SystemClock};
+use rehearsal_cassettes::record::{Recorder, RecorderOptions, Summary, SystemClock};
 use rehearsal_cassettes::replay::{Options, Player, ReplayService, Verdict};
 use rehearsal_client::{ClientConfig, Config, LoadingRules, Overrides, Secret};
 use rehearsal_fakeserver::auth::write_atomically;
@@ -77,6 +78,12 @@ pub struct RecordArgs {
     /// Where to write the kubeconfig (default: beside others in the temporary directory).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig_out: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: PlaceArgs,
     /// The command with its arguments, after `--`.
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -89,13 +96,21 @@ pub(super) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     if mode != args.mode {
         tracing::warn!("CI is set: mode {} becomes {}", args.mode.as_str(), mode.as_str());
     }
+    let mode = args.scope.refreshed(mode, &args.output)?;
     let start = Start::of(mode, &args.output, args.keep_partial)?;
     let lanes = Lanes::new(args.lane.iter().map(|lane| lane.split_once('=').map_or(lane.as_str(), |(name, _)| name)))?;
     let mut stage = Stage::set(&args, mode, start, lanes)?;
     let proxy = stage.proxy(&args)?.start(recording::now()).await?;
+    args.place.hand_out(&proxy, &stage.namespace)?;
+    if let Some(recorder) = &stage.recorder {
+        args.scope.watch_over(recorder);
+    }
     let outcome = attend(&args, &proxy, stage.recorder.as_ref()).await;
     proxy.shutdown().await;
-    let verdict = stage.end().await;
+    // A command that was told to end, by the signals that are passed on to it, has not failed.
+    let ended_well = [0, 129, 130, 143].map(ExitCode::from);
+    let failed = !matches!(&outcome, Ok(code) if ended_well.contains(code));
+    let verdict = stage.end(failed).await;
     // What the command said comes first; a tape that is not there must not look like one that is.
     let code = outcome?;
     Ok(if verdict? { code } else { ExitCode::FAILURE })
@@ -157,14 +172,18 @@ impl Stage {
         } else if matches!(start, Start::Record | Start::Extend) {
             let recording = recording::start(RecordingOptions {
                 path: args.output.clone(),
-                mode,
-                placement: "proxy".into(),
+                mode: args.mode,
+                placement: if args.place.in_cluster { "sidecar" } else { "proxy" }.into(),
                 lanes: lanes.iter().map(|(lane, token)| (lane.to_owned(), token.to_owned())).collect(),
                 roles: roles(&args.lane)?,
                 wire: args.wire,
                 streams: args.record_streams,
                 onto: tape,
                 redaction: RedactionOptions { policy: args.redaction.clone(), key: args.redaction_key.clone(), known },
+                filter: args.scope.filter()?,
+                limits: args.scope.limits(),
+                expires: args.scope.expires.clone().unwrap_or_default(),
+                failure: args.scope.failure(),
                 ..RecordingOptions::default()
             })?;
             stage.recorder = Some(recording.recorder().clone());
@@ -196,8 +215,9 @@ impl Stage {
     }
 
     /// Seals and reports; false where a replay or a comparison found something wanting.
-    async fn end(self) -> anyhow::Result<bool> {
+    async fn end(self, failed: bool) -> anyhow::Result<bool> {
         match (self.recording, &self.recorder) {
+            (Some(recording), _) if failed => keep(recording).await?,
             (Some(recording), _) => seal(recording).await?,
             (None, Some(recorder)) => drop(recorder.seal().await?),
             (None, None) => {}
@@ -234,6 +254,12 @@ impl Channel for Nowhere {
 
 /// The cluster, and the namespace that its context names.
 fn upstream(args: &RecordArgs) -> anyhow::Result<(ConfigUpstream, String)> {
+    let (config, namespace) = if args.place.in_cluster { args.place.cluster()? } else { cluster(args)? };
+    let upstream = ConfigUpstream::new(&config)?;
+    Ok((if args.pool { upstream.pooled() } else { upstream }, namespace))
+}
+
+fn cluster(args: &RecordArgs) -> anyhow::Result<(Config, String)> {
     let rules = match &args.kubeconfig {
         Some(path) => LoadingRules::explicit(path),
         None => LoadingRules::from_env(),
@@ -256,8 +282,7 @@ fn upstream(args: &RecordArgs) -> anyhow::Result<(ConfigUpstream, String)> {
         (Err(_), Some(server)) if args.kubeconfig.is_none() && args.context.is_none() => Config::new(server),
         (Err(error), _) => return Err(error).context("kubeconfig"),
     };
-    let upstream = ConfigUpstream::new(&config)?;
-    Ok((if args.pool { upstream.pooled() } else { upstream }, namespace))
+    Ok((config, namespace))
 }
 
 /// Waits for the command, or for a signal where there is none.
@@ -339,11 +364,27 @@ async fn until_interrupted(args: &RecordArgs, proxy: &Proxy, kubeconfig: &Path) 
 /// Ends a recording and says what it came to.
 pub(super) async fn seal(recording: Recording) -> anyhow::Result<()> {
     let path = recording.path().to_owned();
-    let sealed = recording.seal().await?.sealed;
+    let summary = recording.seal().await?;
+    tell(&summary, &path);
+    Ok(())
+}
+
+/// Ends a recording whose command failed: a good tape is not replaced by it.
+async fn keep(recording: Recording) -> anyhow::Result<()> {
+    let good = recording.path().to_owned();
+    let (path, summary) = recording.fail().await?;
+    tell(&summary, &path);
+    if path != good && good.exists() {
+        eprintln!("rehearsal: the command failed, so {} is as it was", good.display());
+    }
+    Ok(())
+}
+
+fn tell(summary: &Summary, path: &Path) {
+    let sealed = &summary.sealed;
     let stalled = match sealed.stalled_ms {
         0 => String::new(),
         ms => format!(", clients waited {ms} ms for the tape"),
     };
     eprintln!("rehearsal: {} calls and {} frames in {}{stalled}", sealed.calls, sealed.frames, path.display());
-    Ok(())
 }

@@ -52,6 +52,9 @@ pub struct VerifyArgs {
     /// Milliseconds to wait for recorded watch frames.
     #[arg(long, default_value_t = 5000, value_name = "MS")]
     pub patience: u64,
+    /// Fields that are not compared: a mask that `tape learn` made (repeatable).
+    #[arg(long, value_name = "MASK")]
+    pub mask: Vec<PathBuf>,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -98,7 +101,7 @@ async fn ask(args: &VerifyArgs, tape: &Tape, config: &Config) -> anyhow::Result<
         include_static: args.include_static,
         include_ambient: args.include_ambient,
     };
-    let options = VerifyOptions { plan, frames: Duration::from_millis(args.patience), ..VerifyOptions::default() };
+    let options = VerifyOptions { plan, frames: Duration::from_millis(args.patience), mask: super::review::read_masks(&args.mask)?, ..VerifyOptions::default() };
     run(tape, &ConfigUpstream::new(config)?.pooled(), &options).await
 }
 

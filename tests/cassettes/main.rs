@@ -7,6 +7,7 @@ mod process;
 mod crash;
 mod incident;
 mod oracle;
+mod recorder_options;
 mod recording;
 mod recording_command;
 mod replay;

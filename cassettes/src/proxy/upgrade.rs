@@ -34,7 +34,7 @@ pub(super) async fn answer(
             "rehearsal record: streams of exec, attach and port-forward are not replayed here",
         ));
     }
-    let recorder = client.shared.recorder.clone();
+    let recorder = client.shared.recorder.clone().filter(|recorder| recorder.wants(lane, head));
     let downstream = hyper::upgrade::on(&mut request);
     let (mut parts, _) = request.into_parts();
     let wanted = parts.headers.get(UPGRADE).cloned();

@@ -8,11 +8,13 @@
 //! request is.
 
 use super::clock::TapeClock;
-use super::event::Event;
+use super::event::{Event, RequestHead};
+use super::limits::{Limits, Recorded};
 use super::repeats::{Repeats, refer};
 use super::session::{Exchange, Session};
 use super::sink::{RecordError, Sink};
 use super::tally::Tally;
+use crate::filter::Filter;
 use crate::format::model::{Document, End, Header, Micros, Sealed, Seq};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -44,6 +46,10 @@ pub struct RecorderOptions {
     pub share: bool,
     /// Id and place after which to go on, where a tape is added to. Default: from 1.
     pub after: (u64, Seq),
+    /// What is recorded. Default: everything.
+    pub filter: Filter,
+    /// After how much the recording ends by itself. Default: never.
+    pub limits: Limits,
 }
 
 impl RecorderOptions {
@@ -59,6 +65,8 @@ impl RecorderOptions {
             streams: false,
             share: false,
             after: (0, 0),
+            filter: Filter::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -92,12 +100,18 @@ struct Shared {
     progress: Notify,
     failure: OnceLock<RecordError>,
     failed: CancellationToken,
+    filter: Filter,
+    limits: Limits,
+    /// Why the recording ended before it was sealed, while traffic goes on.
+    retired: OnceLock<String>,
+    retiring: CancellationToken,
     done: Mutex<Option<oneshot::Receiver<Result<Summary, RecordError>>>>,
 }
 
 struct Order {
     seq: Seq,
     open: BTreeSet<u64>,
+    so_far: Recorded,
     /// `None` once sealed.
     queue: Option<UnboundedSender<Queued>>,
 }
@@ -137,13 +151,22 @@ impl Recorder {
             ids: AtomicU64::new(options.after.0 + 1),
             budget: Arc::new(Semaphore::new(size)),
             size,
-            order: Mutex::new(Order { seq: options.after.1, open: BTreeSet::new(), queue: Some(queue) }),
+            order: Mutex::new(Order {
+                seq: options.after.1,
+                open: BTreeSet::new(),
+                so_far: Recorded::default(),
+                queue: Some(queue),
+            }),
             stalled: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             progress: Notify::new(),
             failure: OnceLock::new(),
             failed: CancellationToken::new(),
+            filter: options.filter,
+            limits: options.limits,
+            retired: OnceLock::new(),
+            retiring: CancellationToken::new(),
             done: Mutex::new(Some(done)),
         });
         let writer = shared.clone();
@@ -210,6 +233,26 @@ impl Recorder {
         self.push(Event::Mark { t: self.now(), what: what.to_owned(), text: text.to_owned() }).await.map(drop)
     }
 
+    /// Whether an exchange is to be written down: the filter wants it, and the recording goes on.
+    #[must_use]
+    pub fn wants(&self, lane: &str, head: &RequestHead) -> bool {
+        let goes_on = self.0.retired.get().is_none();
+        goes_on && (self.0.filter.is_all() || self.0.filter.wants(lane, &head.request(None)))
+    }
+
+    /// Ends the recording while traffic goes on: the tape gets a mark that says why, open exchanges get their end, and
+    /// what comes after is let through and not written down. Does nothing when the recording has ended already.
+    pub fn retire(&self, why: &str) {
+        let mut order = self.0.order.lock();
+        self.0.retire(&mut order, why.to_owned());
+    }
+
+    /// Resolves once the recording has ended by itself, and tells why.
+    pub async fn retired(&self) -> String {
+        self.0.retiring.cancelled().await;
+        self.0.retired.get().cloned().unwrap_or_default()
+    }
+
     /// Queues an event, waiting for room, and tells its place. Cancelling loses the event.
     ///
     /// # Errors
@@ -242,7 +285,12 @@ impl Recorder {
     /// Queues an event. Without room this is for those who cannot wait: an exchange that was dropped.
     pub(crate) fn enqueue(&self, event: Event, room: Option<Room>) -> Result<Seq, RecordError> {
         let mut order = self.0.order.lock();
+        if order.queue.is_none() && self.0.retired.get().is_some() {
+            return Ok(0);
+        }
+        order.so_far.bytes += event.cost() as u64;
         match &event {
+            Event::Frame { .. } => order.so_far.frames += 1,
             Event::Req { of, .. } => {
                 order.open.insert(*of);
             }
@@ -251,7 +299,11 @@ impl Recorder {
             }
             _ => {}
         }
-        order.put(event, room).map_err(|()| self.failure())
+        let seq = order.put(event, room).map_err(|()| self.failure())?;
+        if let Some(why) = self.0.limits.reached(order.so_far) {
+            self.0.retire(&mut order, why);
+        }
+        Ok(seq)
     }
 
     /// Whether everything up to a place is in the file.
@@ -308,7 +360,7 @@ impl Recorder {
     /// When the tape could not be written or finished. Cancelling leaves the writer to finish by itself.
     pub async fn seal(&self) -> Result<Summary, RecordError> {
         let Some(done) = self.0.done.lock().take() else { return Err(self.failure()) };
-        self.0.close();
+        self.0.close(&mut self.0.order.lock());
         done.await.unwrap_or(Err(RecordError::Write("the writing thread ended early".into())))
     }
 }
@@ -346,14 +398,26 @@ impl Order {
 
 impl Shared {
     /// Gives every open exchange its end and the writer the end of the queue.
-    fn close(&self) {
+    fn close(&self, order: &mut Order) {
         let t = self.clock.micros();
-        let mut order = self.order.lock();
         for of in order.open.clone() {
             // The writer may be gone; then there is nothing to end.
             let _ = order.put(Event::End { of, t, end: End::RecorderStop, faults: Vec::new() }, None);
         }
         order.queue = None;
+    }
+
+    /// Ends the recording for good, for a reason that is not an error.
+    fn retire(&self, order: &mut Order, why: String) {
+        if order.queue.is_none() {
+            return;
+        }
+        let text = format!("the recording ended: {why}");
+        // The writer may be gone; its failure is told elsewhere.
+        let _ = order.put(Event::Mark { t: self.clock.micros(), what: "end".to_owned(), text }, None);
+        self.close(order);
+        let _ = self.retired.set(why);
+        self.retiring.cancel();
     }
 
     /// The writing thread.
@@ -425,6 +489,24 @@ mod tests {
         assert_eq!(seqs, (1..=50).collect::<Vec<_>>());
         assert!(matches!((&written[0], written.last()), (Document::Header(_), Some(Document::Sealed(_)))));
         assert!(recorder.mark("note", "late").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_recording_that_has_reached_its_limit_ends_and_traffic_goes_on() {
+        let sink = MemorySink::default();
+        let mut options = RecorderOptions::new(Header::default(), Arc::new(SystemClock::start()), "r");
+        options.limits.bytes = Some(1500);
+        let recorder = Recorder::start(options, Box::new(sink.clone())).unwrap();
+        for n in 0..10 {
+            recorder.mark("note", &n.to_string()).await.unwrap();
+        }
+        assert_eq!(recorder.retired().await, "1500 bytes were recorded");
+        let summary = recorder.seal().await.unwrap();
+        let documents = sink.documents();
+        let texts: Vec<_> =
+            documents.iter().filter_map(|d| if let Document::Mark(m) = d { Some(m.text.as_str()) } else { None }).collect();
+        assert_eq!(texts, ["0", "1", "2", "the recording ended: 1500 bytes were recorded"]);
+        assert_eq!((summary.sealed.drops, documents.len()), (0, 6));
     }
 
     /// Takes a document for every word it is given.

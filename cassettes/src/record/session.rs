@@ -58,11 +58,14 @@ pub struct Session {
     last: Seq,
     trail: Trail,
     faults: Vec<Tree>,
+    /// The exchange is not wanted on the tape.
+    mute: bool,
 }
 
 impl Session {
     pub(crate) async fn begin(recorder: Recorder, exchange: Exchange) -> Result<Self, RecordError> {
         let Exchange { id, lane, conn, head, body, audit_id, trail } = exchange;
+        let mute = !recorder.wants(&lane, &head);
         recorder.safe(trail.last()).await?;
         let writes = !head.method.is_safe();
         let capture = Capture::new(id, Streaming::of(&head), recorder.wire());
@@ -77,6 +80,7 @@ impl Session {
             last: 0,
             trail,
             faults: Vec::new(),
+            mute,
         };
         std::future::poll_fn(|cx| session.poll_written(cx)).await?;
         if writes {
@@ -126,6 +130,9 @@ impl Session {
 
     /// Puts what has been told into the queue, waiting for room.
     pub(crate) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RecordError>> {
+        if self.mute {
+            self.backlog.clear();
+        }
         while let Some(event) = self.backlog.front() {
             let cost = event.cost();
             let room = match &mut self.waiting {
@@ -171,6 +178,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.mute {
+            return;
+        }
         self.end(End::ClientCancel);
         // Nobody is left who could wait; what is written here is a frame or two and an end.
         while let Some(event) = self.backlog.pop_front() {

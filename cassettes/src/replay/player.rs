@@ -10,6 +10,7 @@ use super::report::{EndReport, NoMatch};
 use super::route::Route;
 use super::score;
 use super::slot::{self, Slot};
+use crate::filter::Filter;
 use crate::format::model::{Body, Call, End, Micros, Request, Tape};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -90,6 +91,8 @@ pub struct Player {
     options: Options,
     sent: HashSet<(u64, usize)>,
     report: EndReport,
+    /// What the recording was about.
+    filter: Filter,
 }
 
 fn without_accept(route: &Route) -> Route {
@@ -128,6 +131,7 @@ impl Player {
             options,
             sent: HashSet::new(),
             report: EndReport::default(),
+            filter: Filter::of(&tape.header),
         }
     }
 
@@ -244,6 +248,7 @@ impl Player {
         Answer::Refuse(Box::new(NoMatch {
             lane: lane.to_owned(),
             request: format!("{} {}{mark}{}", request.method, request.path, query.join("&")),
+            left_out: self.filter.reason_to_leave(lane, request).unwrap_or_default(),
             candidates: score::nearest(&self.slots, lane, route, body, behind),
         }))
     }

@@ -11,6 +11,9 @@ pub struct NoMatch {
     pub lane: String,
     /// Method and path with query.
     pub request: String,
+    /// The recording left such requests out on purpose: which rule it was; empty where it did not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub left_out: String,
     /// What is nearest on the tape, best first, at most three.
     pub candidates: Vec<Candidate>,
 }
@@ -39,6 +42,9 @@ impl Candidate {
 impl fmt::Display for NoMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no answer on the tape for {} (lane {})", self.request, self.lane)?;
+        if !self.left_out.is_empty() {
+            write!(f, ": {}", self.left_out)?;
+        }
         for candidate in &self.candidates {
             write!(f, "\n  nearest: #{} {}: {}", candidate.call, candidate.route, candidate.state)?;
             for line in &candidate.differences {
