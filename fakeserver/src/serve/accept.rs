@@ -1,29 +1,117 @@
-//! The loop that takes connections in, and what fault rules do to the port that it stands at.
+//! Listening: the loop that takes connections in, and what fault rules do to the port that it stands at.
 
+use super::StartError;
 use super::connection::connection;
+use super::port::{LanePort, Port, Role, check_lane};
 use super::tls::Tls;
 use crate::handle::Core;
-use rehearsal_fault_wire::{Door, Fired, Line};
+use parking_lot::RwLock;
+use rehearsal_fault_wire::{Door, Fired};
 use rehearsal_faults::Action;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections at a time; more wait in the listener's backlog.
+/// Connections to a port at a time; more wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 20_000;
+/// Most lanes with a listener of their own.
+const MAX_LANES: usize = 100;
 
-pub(super) async fn accept_loop(
-    mut door: Door,
-    core: Arc<Core>,
-    tls: Option<Tls>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
+/// What all listeners of a server have in common.
+pub(crate) struct Listening {
+    pub(super) tls: Option<Tls>,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+/// Where a server listens.
+pub(crate) struct Ports {
+    pub(crate) main: Arc<Port>,
+    pub(crate) admin: Arc<Port>,
+    lanes: RwLock<BTreeMap<Arc<str>, Arc<Port>>>,
+}
+
+impl Ports {
+    pub(super) fn new(main: SocketAddr, admin: SocketAddr) -> Self {
+        let port = |role, address| Arc::new(Port::new(role, address));
+        Self { main: port(Role::Main, main), admin: port(Role::Admin, admin), lanes: RwLock::default() }
+    }
+
+    /// The ports of these lanes; without any, all that rules may do something to.
+    pub(crate) fn of(&self, lanes: &[String]) -> Vec<Arc<Port>> {
+        let own = self.lanes.read();
+        if lanes.is_empty() {
+            return std::iter::once(&self.main).chain(own.values()).cloned().collect();
+        }
+        lanes.iter().filter_map(|lane| own.get(lane.as_str()).cloned()).collect()
+    }
+
+    fn lane(&self, name: &str) -> Option<Arc<Port>> {
+        self.lanes.read().get(name).cloned()
+    }
+
+    /// Ends everything at every port for good.
+    pub(super) fn end(&self) {
+        self.of(&[]).iter().chain([&self.admin]).for_each(|port| port.end());
+    }
+}
+
+/// Binds an address, and tells which it has become.
+pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// Takes in what connects to a port from now on.
+pub(super) fn accept_on(core: &Arc<Core>, listener: TcpListener, port: Arc<Port>) -> Result<(), StartError> {
+    let address = port.address;
+    let door = Door::new(listener).map_err(|source| StartError::Listen { address, source })?;
+    core.listening.tasks.spawn(accept_loop(door, port, core.clone()));
+    Ok(())
+}
+
+/// Opens a listener for a lane; the one that there is, where there is one.
+pub(crate) async fn open_lane(core: &Arc<Core>, name: &str) -> Result<LanePort, StartError> {
+    check_lane(name)?;
+    if let Some(port) = core.ports.lane(name) {
+        return LanePort::of(core, name, &port);
+    }
+    let (listener, local) = bind(SocketAddr::new(core.config.bind, 0)).await?;
+    let lane: Arc<str> = name.into();
+    let port = Arc::new(Port::new(Role::Lane(lane.clone()), local));
+    {
+        let mut lanes = core.ports.lanes.write();
+        if let Some(first) = lanes.get(name) {
+            return LanePort::of(core, name, first);
+        }
+        if lanes.len() >= MAX_LANES {
+            return Err(StartError::TooManyLanes(MAX_LANES));
+        }
+        lanes.insert(lane, port.clone());
+    }
+    core.faults.add_lane(name);
+    accept_on(core, listener, port.clone())?;
+    LanePort::of(core, name, &port)
+}
+
+/// The lanes that have a listener, by name.
+pub(crate) fn lanes(core: &Core) -> Result<Vec<LanePort>, StartError> {
+    let own = core.ports.lanes.read().clone();
+    own.iter().map(|(name, port)| LanePort::of(core, name, port)).collect()
+}
+
+async fn accept_loop(mut door: Door, port: Arc<Port>, core: Arc<Core>) {
+    let stop = core.listening.stop.clone();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut ordinal = 0;
-    let mut closed = core.port_closed.subscribe();
+    let mut closed = port.closed.subscribe();
     loop {
         let permit = tokio::select! {
             () = stop.cancelled() => return,
@@ -32,9 +120,10 @@ pub(super) async fn accept_loop(
         let Ok(permit) = permit else { return };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            () = core.faults.port_closes(ordinal + 1) => {
+            () = core.faults.port_closes(port.connection(ordinal + 1)), if port.may_fail() => {
                 ordinal += 1;
-                shut(&mut door, &core, core.faults.decide_connection(ordinal), &stop).await;
+                let fired = core.faults.decide_connection(port.connection(ordinal));
+                shut(&mut door, &core, fired, &stop).await;
                 continue;
             }
             is_closed = async { closed.wait_for(|closed| *closed).await.is_ok() } => {
@@ -48,10 +137,9 @@ pub(super) async fn accept_loop(
         match accepted {
             Ok((stream, _)) => {
                 ordinal += 1;
-                let (core, tls, line) = (core.clone(), tls.clone(), Line::new(ordinal));
-                let stop = core.connections.lock().clone();
-                tasks.spawn(async move {
-                    connection(stream, core, tls, stop, line).await;
+                let (core, port, line) = (core.clone(), port.clone(), port.line(ordinal));
+                core.clone().listening.tasks.spawn(async move {
+                    connection(stream, core, port, line).await;
                     drop(permit);
                 });
             }

@@ -1,22 +1,25 @@
 //! The parts of a server: keys, tokens, what its handlers share.
 
 use super::StartError;
+use super::accept::{Listening, Ports};
+use super::tls::Tls;
 use crate::access::Access;
 use crate::auth::{
-    self, AuthenticationMode, Authenticator, Authorizer, CertificateAuthority, ClientCas, Credentials, Impersonator,
-    Token, TokenIssuer, TokenTable,
+    self, AuthenticationMode, Authenticator, Authorizer, CertificateAuthority, ClientCas, Impersonator, Token,
+    TokenIssuer, TokenTable,
 };
 use crate::builder::{AuthMode, FakeServerBuilder};
 use crate::clock::Clock;
-use crate::faults::{ClusterTime, FaultedStorage, Shutdown, Views};
+use crate::faults::{ClusterTime, FaultedStorage, Views};
 use crate::handle::Core;
 use crate::ids::Ids;
 use crate::registry::Registry;
 use crate::store::MemoryStorage;
 use rehearsal_fault_wire::Faults;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub(super) fn make_authority(clock: &Clock) -> Result<CertificateAuthority, StartError> {
     CertificateAuthority::generate(clock.now()).map_err(|e| StartError::Certificates(e.to_string()))
@@ -25,8 +28,8 @@ pub(super) fn make_authority(clock: &Clock) -> Result<CertificateAuthority, Star
 pub(super) fn make_core(
     config: &FakeServerBuilder,
     memory: Arc<MemoryStorage>,
-    authority: Option<&CertificateAuthority>,
-    local: SocketAddr,
+    authority: Option<Arc<CertificateAuthority>>,
+    ports: Ports,
 ) -> Result<Core, StartError> {
     let ids = Ids::seeded(config.seed);
     let plugins = crate::admission::Plugins::for_controllers(&config.controllers);
@@ -42,7 +45,7 @@ pub(super) fn make_core(
     table.insert(&bearer, auth::administrator());
     let tokens = Arc::new(TokenIssuer::new("https://kubernetes.default.svc"));
     let mut cas = ClientCas::default();
-    if let Some(authority) = authority {
+    if let Some(authority) = &authority {
         cas.trust(authority.der());
     }
     let (mode, authorizer) = match config.auth {
@@ -50,6 +53,9 @@ pub(super) fn make_core(
         AuthMode::Rbac => (AuthenticationMode::Tokens, Authorizer::rbac()),
     };
     let authenticator = Authenticator::new(mode, tokens.clone()).tokens(table).client_cas(cas);
+    let hosts = [ports.main.address.ip(), ports.admin.address.ip()];
+    let tls = authority.as_ref().map(|authority| Tls::new(authority.clone(), &hosts, config.http2)).transpose()?;
+    let listening = Listening { tls, stop: CancellationToken::new(), tasks: TaskTracker::new() };
     let admin_token = config.admin_token.clone().unwrap_or_else(random_token);
     Ok(Core {
         flow_schema_uid: ids.uid(),
@@ -64,15 +70,12 @@ pub(super) fn make_core(
         started: config.clock.now(),
         admin_token: Token::new(admin_token),
         bearer,
-        watches: parking_lot::Mutex::default(),
         stopping: AtomicBool::new(false),
         faults,
         views,
-        shutdown: Shutdown::default(),
-        port_closed: tokio::sync::watch::Sender::new(false),
-        connections: parking_lot::Mutex::default(),
-        tls: config.tls,
-        local,
+        authority,
+        listening,
+        ports,
         openapi_cache: parking_lot::Mutex::new(None),
         snapshots: crate::endpoints::admin::Snapshots::default(),
         memory,
@@ -90,15 +93,4 @@ fn random_token() -> String {
         return String::new();
     }
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-pub(super) fn kubeconfig(core: &Core, authority: Option<&CertificateAuthority>) -> Result<String, StartError> {
-    let failed = |e: auth::CertificateError| StartError::Certificates(e.to_string());
-    match authority {
-        Some(authority) => {
-            let identity = authority.client_cert("kubernetes-admin", &["system:masters"]).map_err(failed)?;
-            Ok(auth::kubeconfig(&core.url(), Some(&authority.pem()), &Credentials::from(&identity)))
-        }
-        None => Ok(auth::kubeconfig(&core.url(), None, &Credentials::Token(core.bearer.clone()))),
-    }
 }

@@ -1,8 +1,9 @@
 //! One connection: what rules do to it before anything is read, the handshake, HTTP/1.1 or HTTP/2, its end.
 
 use super::DRAIN;
-use super::tls::Tls;
-use crate::endpoints::router::PeerCertificate;
+use super::port::{Port, Role};
+use crate::endpoints::respond;
+use crate::endpoints::router::Peer;
 use crate::front;
 use crate::handle::Core;
 use crate::write_timeout::WriteTimeout;
@@ -31,13 +32,19 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_STREAMS: u32 = 100;
 /// Largest request head, in bytes (Go `http.DefaultMaxHeaderBytes`).
 const MAX_HEAD: usize = 1024 * 1024;
+/// Where the admin API and the page are.
+const ADMIN: &str = "/_rehearsal/";
 /// Largest HTTP/2 header list, in bytes.
 const MAX_HEADER_LIST: u32 = 1024 * 1024;
 
 /// What rules do to a connection before anything is read from it. `None`: it has come to its end.
-async fn greet(stream: TcpStream, core: &Arc<Core>, tls: Option<&Tls>, line: &Line) -> Option<(TcpStream, Greeting)> {
+async fn greet(stream: TcpStream, core: &Arc<Core>, port: &Port, line: &Line) -> Option<(TcpStream, Greeting)> {
+    let tls = core.listening.tls.as_ref();
     let mut greeting = Greeting { acceptor: tls.map(|tls| tls.acceptor.clone()), streams: MAX_STREAMS, window: None };
-    for one in core.faults.decide_connection(line.ordinal()) {
+    if !port.may_fail() {
+        return Some((stream, greeting));
+    }
+    for one in core.faults.decide_connection(line.facts()) {
         let held = one.set.gone();
         for action in &one.firing.actions {
             match action {
@@ -84,39 +91,29 @@ struct Greeting {
     window: Option<u32>,
 }
 
-pub(super) async fn connection(
-    stream: TcpStream,
-    core: Arc<Core>,
-    tls: Option<Tls>,
-    stop: CancellationToken,
-    line: Line,
-) {
+pub(super) async fn connection(stream: TcpStream, core: Arc<Core>, port: Arc<Port>, line: Line) {
     let _ = stream.set_nodelay(true);
     // Boxed, and dropped before the wait: the room of a handshake is not kept for as long as the connection lives.
-    let opened = Box::pin(open(stream, core, tls, stop, line)).await;
+    let opened = Box::pin(open(stream, core, port, line)).await;
     if let Some(serving) = opened {
         serving.await;
     }
 }
 
 /// Shakes hands and finds out which version of HTTP the client speaks. `None`: nobody is there any more.
-async fn open(
-    stream: TcpStream,
-    core: Arc<Core>,
-    tls: Option<Tls>,
-    stop: CancellationToken,
-    line: Line,
-) -> Option<BoxFuture<'static, ()>> {
+async fn open(stream: TcpStream, core: Arc<Core>, port: Arc<Port>, line: Line) -> Option<BoxFuture<'static, ()>> {
+    let stop = port.connections();
     let (stream, greeting) = tokio::select! {
         () = stop.cancelled() => return None,
-        greeted = greet(stream, &core, tls.as_ref(), &line) => greeted?,
+        greeted = greet(stream, &core, &port, &line) => greeted?,
     };
     let Greeting { acceptor, streams, window } = greeting;
-    let mut serving = Serving { core, peer: PeerCertificate(None, Some(line.clone())), stop, line, streams, window };
+    let peer = Peer { certificate: None, line: line.clone(), port };
+    let mut serving = Serving { core, peer, stop, line, streams, window };
     let Some(acceptor) = acceptor else {
         let version = tokio::select! {
             () = serving.stop.cancelled() => return None,
-            version = tokio::time::timeout(HEADER_TIMEOUT, speaks_http2(&stream)) => version,
+            version = tokio::time::timeout(HEADER_TIMEOUT, speaks_http2(&stream, serving.core.config.http2)) => version,
         };
         let stream = WriteTimeout::new(Socket::new(stream, serving.line.clone()), WRITE_TIMEOUT);
         let http2 = match version {
@@ -133,7 +130,7 @@ async fn open(
     match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let session = stream.get_ref().1;
-            serving.peer.0 = session.peer_certificates().and_then(|c| c.first()).map(|c| c.to_vec());
+            serving.peer.certificate = session.peer_certificates().and_then(|c| c.first()).map(|c| Arc::from(&**c));
             let http2 = session.alpn_protocol() == Some(b"h2");
             return Some(serving.serve(stream, http2));
         }
@@ -146,7 +143,7 @@ async fn open(
 /// A connection whose client is known.
 struct Serving {
     core: Arc<Core>,
-    peer: PeerCertificate,
+    peer: Peer,
     stop: CancellationToken,
     line: Line,
     streams: u32,
@@ -165,13 +162,13 @@ impl Serving {
 
 /// Whether a client begins with the preface of HTTP/2. Looks without reading: what is read in two pieces makes hyper
 /// double its buffer, for as long as the connection lives.
-async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
+async fn speaks_http2(stream: &TcpStream, served: bool) -> std::io::Result<bool> {
     // No method of HTTP/1.1 begins so.
     const PREFACE: &[u8] = b"PRI *";
     let mut begin = [0; PREFACE.len()];
     loop {
         let seen = stream.peek(&mut begin).await?;
-        if seen == 0 || !PREFACE.starts_with(&begin[..seen]) {
+        if seen == 0 || !served || !PREFACE.starts_with(&begin[..seen]) {
             return Ok(false);
         }
         if seen == PREFACE.len() {
@@ -214,7 +211,7 @@ where
 /// Answers requests. The handler is boxed: hyper keeps room for one for as long as the connection lives.
 fn service(
     core: Arc<Core>,
-    peer: PeerCertificate,
+    peer: Peer,
     line: Line,
 ) -> impl Service<
     Request<Incoming>,
@@ -225,9 +222,14 @@ fn service(
 + 'static {
     service_fn(move |mut request: Request<Incoming>| {
         let core = core.clone();
+        // What else the admin API's listener is asked for is not there.
+        let is_there = peer.port.role != Role::Admin || request.uri().path().starts_with(ADMIN);
         request.extensions_mut().insert(peer.clone());
         let line = line.clone();
         Box::pin(async move {
+            if !is_there {
+                return Ok(respond::page_not_found());
+            }
             let mut response = contained(core, request.map(Body::new)).await;
             match response.extensions_mut().remove::<Severed>() {
                 None => Ok(response),

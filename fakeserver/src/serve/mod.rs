@@ -6,13 +6,18 @@
 mod accept;
 mod assemble;
 mod connection;
+mod port;
 mod tls;
 
-use self::accept::accept_loop;
-use self::assemble::{kubeconfig, make_authority, make_core};
-use self::tls::Tls;
+pub(crate) use self::accept::{Listening, Ports, lanes, open_lane};
+pub use self::port::LanePort;
+pub(crate) use self::port::Port;
+
+use self::accept::{accept_on, bind};
+use self::assemble::{make_authority, make_core};
+use self::port::{check_lane, kubeconfig};
 use crate::access::Journal;
-use crate::auth::{self, CertificateAuthority};
+use crate::auth;
 use crate::builder::FakeServerBuilder;
 use crate::clock::Clock;
 use crate::controllers::{self, Parts, Progress};
@@ -23,13 +28,13 @@ use crate::store::{MemoryStorage, Snapshot};
 use axum::body::Body;
 use http::{Request, Response};
 use rehearsal_apimachinery::status::Status;
-use rehearsal_fault_wire::{Door, Faults};
+use rehearsal_fault_wire::Faults;
+use rehearsal_faults::ServerFacts;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -50,6 +55,12 @@ pub enum StartError {
     /// The token file does not parse.
     #[error("token file")]
     TokenFile(#[from] auth::TokenFileError),
+    /// A lane's name is none.
+    #[error("{0:?} is no name for a lane: letters, digits, `-`, `_` and `.`, 63 at most")]
+    Lane(String),
+    /// As many lanes as a server has listeners for are there.
+    #[error("there are {0} lanes with listeners")]
+    TooManyLanes(usize),
     /// Keys or certificates could not be made.
     #[error("certificates: {0}")]
     Certificates(String),
@@ -79,7 +90,6 @@ pub enum StartError {
 pub struct FakeServer {
     core: Arc<Core>,
     storage: Arc<MemoryStorage>,
-    authority: Option<Arc<CertificateAuthority>>,
     config: FakeServerBuilder,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -110,28 +120,29 @@ impl FakeServer {
     async fn launch_over(config: FakeServerBuilder, storage: MemoryStorage, fresh: bool) -> Result<Self, StartError> {
         // The clock may be shared; a skew is this server's own.
         let config = FakeServerBuilder { clock: config.clock.apart(), ..config };
-        let address = SocketAddr::new(config.bind, config.port);
-        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-        let local = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        config.lanes.iter().try_for_each(|lane| check_lane(lane))?;
+        let (listener, local) = bind(SocketAddr::new(config.bind, config.port)).await?;
+        let (admin_listener, admin) = bind(config.admin_listen).await?;
         let storage = Arc::new(storage);
         let authority = if config.tls { Some(Arc::new(make_authority(&config.clock)?)) } else { None };
-        let core = Arc::new(make_core(&config, storage.clone(), authority.as_deref(), local)?);
+        let core = Arc::new(make_core(&config, storage.clone(), authority, Ports::new(local, admin))?);
         if fresh {
             let made = core.registry.bootstrap(local).await;
             made.map_err(|source| StartError::Object { what: "bootstrap objects".into(), source: Box::new(source) })?;
         }
         core.registry.settle_custom().await;
+        let lanes = config.lanes.iter().cloned().collect();
+        core.faults.serve_as(ServerFacts { tls: config.tls, http2: config.http2, lanes });
         if let Some(plan) = &config.faults {
             core.faults.add(plan)?;
         }
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let ca_pem = authority.as_ref().map(|authority| authority.pem()).unwrap_or_default();
+        let (stop, tasks) = (core.listening.stop.clone(), core.listening.tasks.clone());
+        let ca_pem = core.authority.as_ref().map(|authority| authority.pem()).unwrap_or_default();
         let parts = Parts { registry: core.registry.clone(), ca_pem, tokens: core.tokens.clone() };
         let server = Self {
             progress: controllers::start(&config.controllers, &parts, &tasks, &stop),
             stop,
             tasks,
-            authority,
             storage,
             core,
             config,
@@ -141,7 +152,11 @@ impl FakeServer {
             server.settle().await;
             server.create_initial(object).await?;
         }
-        server.accept_on(listener)?;
+        accept_on(&server.core, listener, server.core.ports.main.clone())?;
+        accept_on(&server.core, admin_listener, server.core.ports.admin.clone())?;
+        for lane in server.config.lanes.clone() {
+            open_lane(&server.core, &lane).await?;
+        }
         Ok(server)
     }
 
@@ -166,17 +181,6 @@ impl FakeServer {
         self.core.registry.load(object).await
     }
 
-    fn accept_on(&self, listener: TcpListener) -> Result<(), StartError> {
-        let tls = match &self.authority {
-            Some(authority) => Some(Tls::new(authority.clone(), self.config.bind)?),
-            None => None,
-        };
-        let door = Door::new(listener).map_err(|source| StartError::Listen { address: self.core.local, source })?;
-        let (core, stop, tasks) = (self.core.clone(), self.stop.clone(), self.tasks.clone());
-        self.tasks.spawn(accept_loop(door, core, tls, stop, tasks));
-        Ok(())
-    }
-
     /// `http://127.0.0.1:PORT` or `https://…`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -186,7 +190,30 @@ impl FakeServer {
     /// The address listened on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.core.local
+        self.core.ports.main.address
+    }
+
+    /// Where the admin API is whatever fault rules do to the other listeners.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        self.core.url_of(self.core.ports.admin.address)
+    }
+
+    /// Opens a listener for a lane, or returns the one that is open: what connects to it is of that lane before anything
+    /// is read. Rules at `conn` that name the lane act on this listener alone. It closes with the server.
+    ///
+    /// # Errors
+    /// [`StartError`] when the name is none for a lane, or no port can be bound.
+    pub async fn lane(&self, name: &str) -> Result<LanePort, StartError> {
+        open_lane(&self.core, name).await
+    }
+
+    /// The lanes that have a listener, by name.
+    ///
+    /// # Errors
+    /// When a client certificate cannot be made.
+    pub fn lanes(&self) -> Result<Vec<LanePort>, StartError> {
+        lanes(&self.core)
     }
 
     /// A kubeconfig for this server as its administrator.
@@ -194,7 +221,7 @@ impl FakeServer {
     /// # Errors
     /// When a client certificate cannot be made.
     pub fn kubeconfig(&self) -> Result<String, StartError> {
-        kubeconfig(&self.core, self.authority.as_deref())
+        kubeconfig(&self.core, &self.core.url())
     }
 
     /// Bearer token of the admin API.
@@ -253,14 +280,7 @@ impl FakeServer {
     /// # Errors
     /// [`StartError`] when it cannot listen.
     pub async fn fork(&self) -> Result<Self, StartError> {
-        let config = FakeServerBuilder {
-            port: 0,
-            objects: Vec::new(),
-            faults: None,
-            front: Front::default(),
-            ..self.config.clone()
-        };
-        Self::launch_over(config, self.storage.fork(), false).await
+        Self::launch_over(of_fork(&self.config), self.storage.fork(), false).await
     }
 
     /// Answers a request without a socket.
@@ -279,8 +299,7 @@ impl FakeServer {
 
     fn begin_stop(&self) {
         self.core.stopping.store(true, Ordering::SeqCst);
-        self.core.watches.lock().cancel();
-        self.core.connections.lock().cancel();
+        self.core.ports.end();
         self.core.faults.disarm_all();
         self.stop.cancel();
     }
@@ -301,20 +320,30 @@ impl Core {
     }
 }
 
-/// Starts a fork for the admin API; it lives as long as its parent.
-pub(crate) async fn fork(core: &Arc<Core>) -> Result<Value, Status> {
-    let config = FakeServerBuilder {
+/// How a fork is configured.
+fn of_fork(config: &FakeServerBuilder) -> FakeServerBuilder {
+    FakeServerBuilder {
         port: 0,
+        admin_listen: SocketAddr::new(config.admin_listen.ip(), 0),
         objects: Vec::new(),
         faults: None,
         front: Front::default(),
-        ..core.config.clone()
-    };
-    let server = Box::pin(FakeServer::launch_over(config, core.memory.fork(), false))
-        .await
-        .map_err(|e| Status::internal_error(e.to_string()))?;
-    let kubeconfig = server.kubeconfig().map_err(|e| Status::internal_error(e.to_string()))?;
-    let answer = json!({"url": server.url(), "kubeconfig": kubeconfig, "adminToken": server.admin_token()});
+        ..config.clone()
+    }
+}
+
+/// Starts a fork for the admin API; it lives as long as its parent.
+pub(crate) async fn fork(core: &Arc<Core>) -> Result<Value, Status> {
+    let failed = |e: StartError| Status::internal_error(e.to_string());
+    let launched = Box::pin(FakeServer::launch_over(of_fork(&core.config), core.memory.fork(), false)).await;
+    let server = launched.map_err(failed)?;
+    let answer = json!({
+        "url": server.url(),
+        "kubeconfig": server.kubeconfig().map_err(failed)?,
+        "adminToken": server.admin_token(),
+        "adminUrl": server.admin_url(),
+        "lanes": server.lanes().map_err(failed)?,
+    });
     core.forks.lock().push(server);
     Ok(answer)
 }

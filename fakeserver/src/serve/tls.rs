@@ -12,6 +12,7 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
@@ -20,34 +21,51 @@ use tokio_rustls::TlsAcceptor;
 pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
     authority: Arc<CertificateAuthority>,
-    bind: std::net::IpAddr,
+    /// The names that the server goes by.
+    names: Arc<[String]>,
+    protocols: &'static [&'static [u8]],
 }
 
+const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
+const HTTP1: &[&[u8]] = &[b"http/1.1"];
+
 impl Tls {
-    pub(super) fn new(authority: Arc<CertificateAuthority>, bind: std::net::IpAddr) -> Result<Self, StartError> {
-        let identity = authority.server_cert(&names(&bind.to_string())).map_err(certificates)?;
-        Ok(Self { acceptor: tls_acceptor(&identity, &[b"h2", b"http/1.1"])?, authority, bind })
+    /// For a server that listens at `hosts`.
+    pub(super) fn new(authority: Arc<CertificateAuthority>, hosts: &[IpAddr], http2: bool) -> Result<Self, StartError> {
+        let names: Arc<[String]> = names(hosts).into();
+        let protocols = if http2 { BOTH } else { HTTP1 };
+        let identity = authority.server_cert(&borrowed(&names)).map_err(certificates)?;
+        Ok(Self { acceptor: tls_acceptor(&identity, protocols)?, authority, names, protocols })
     }
 
     /// A configuration with which handshakes fail, or agree on less. `None` for what fails without one.
     pub(super) fn failing(&self, failure: HandshakeFailure, clock: &Clock) -> Option<TlsAcceptor> {
-        let bind = self.bind.to_string();
-        let names = names(&bind);
-        let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+        let names = borrowed(&self.names);
         let (identity, protocols) = match failure {
-            HandshakeFailure::ExpiredCertificate => (self.authority.expired_server_cert(&names), both),
-            HandshakeFailure::WrongName => (self.authority.server_cert(&["elsewhere.example"]), both),
-            HandshakeFailure::UnknownAuthority => (make_authority(clock).ok()?.server_cert(&names), both),
-            HandshakeFailure::NoHttp2 => (self.authority.server_cert(&names), &both[1..]),
+            HandshakeFailure::ExpiredCertificate => (self.authority.expired_server_cert(&names), self.protocols),
+            HandshakeFailure::WrongName => (self.authority.server_cert(&["elsewhere.example"]), self.protocols),
+            HandshakeFailure::UnknownAuthority => (make_authority(clock).ok()?.server_cert(&names), self.protocols),
+            HandshakeFailure::NoHttp2 => (self.authority.server_cert(&names), HTTP1),
             HandshakeFailure::Plaintext | HandshakeFailure::Alert | HandshakeFailure::Stall => return None,
         };
         tls_acceptor(&identity.ok()?, protocols).ok()
     }
 }
 
-/// The names that the server goes by.
-fn names(bind: &str) -> [&str; 8] {
-    ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "10.0.0.1", bind]
+fn names(hosts: &[IpAddr]) -> Vec<String> {
+    let service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "10.0.0.1"];
+    let local = ["localhost", "127.0.0.1", "::1"];
+    let mut names: Vec<String> = local.into_iter().chain(service).map(str::to_owned).collect();
+    for host in hosts.iter().map(ToString::to_string) {
+        if !names.contains(&host) {
+            names.push(host);
+        }
+    }
+    names
+}
+
+fn borrowed(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
 }
 
 fn certificates(error: impl std::fmt::Display) -> StartError {
