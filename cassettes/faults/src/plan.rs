@@ -10,6 +10,7 @@ use crate::error::{Complaint, Place, PlanError, Problem, ProblemKind};
 use crate::glob::Pattern;
 use crate::matcher::When;
 use crate::schedule::Schedule;
+use crate::server::ServerFacts;
 use crate::{parse, print, yaml};
 
 /// A fault plan.
@@ -126,6 +127,12 @@ impl Rule {
     pub fn id(&self) -> &str {
         &self.id
     }
+
+    /// The lanes that the rule names; none when it is about all.
+    #[must_use]
+    pub fn lanes(&self) -> &[String] {
+        &self.when.lane
+    }
 }
 
 crate::words::words! {
@@ -204,6 +211,19 @@ impl Plan {
     pub fn compile(&self) -> Result<Engine, PlanError> {
         let rules = check::check(self).map_err(|complaints| self.refuse(complaints))?;
         Ok(Engine::new(self.seed, rules))
+    }
+
+    /// Whether all rules can work on a server: lanes that are told by connection have a listener there, TLS and HTTP/2 are
+    /// served where faults need them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, as [`compile`](Self::compile) has it or for want of the server.
+    pub fn fits(&self, server: &ServerFacts) -> Result<(), PlanError> {
+        let complaints = match check::check(self) {
+            Ok(prepared) => check::check_server(self, &prepared, server),
+            Err(complaints) => complaints,
+        };
+        if complaints.is_empty() { Ok(()) } else { Err(self.refuse(complaints)) }
     }
 
     /// What is allowed and still worth knowing: rules whose outcome depends on the order in which lanes arrive.

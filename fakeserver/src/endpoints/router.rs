@@ -13,6 +13,7 @@ use crate::catalog::ResourceInfo;
 use crate::faults::{self, ServerHost, View, ViewedStorage};
 use crate::handle::Core;
 use crate::registry::Registry;
+use crate::serve::Port;
 use crate::strategies::UserInfo;
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, HeaderValue};
@@ -24,16 +25,21 @@ use rehearsal_fault_wire::{Describe, FaultLayer, Foreign, Line, Record, WriteFau
 use std::sync::Arc;
 use tower::{Layer as _, Service as _};
 
-/// The client certificate of the connection and its line, put there by the listener.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PeerCertificate(pub(crate) Option<Vec<u8>>, pub(crate) Option<Line>);
+/// What is known of a request by its connection; put there by the listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// Of the client, in DER.
+    pub(crate) certificate: Option<Arc<[u8]>>,
+    pub(crate) line: Line,
+    pub(crate) port: Arc<Port>,
+}
 
 /// Answers any request.
 pub(crate) async fn dispatch(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
     let audit_id = request.headers().get("audit-id").cloned();
     let started = core.access.start(&request);
-    let line = request.extensions().get::<PeerCertificate>().and_then(|peer| peer.1.clone());
-    let mut response = if core.shutdown.refuses(&request) {
+    let line = request.extensions().get::<Peer>().map(|peer| peer.line.clone());
+    let mut response = if core.port_of(request.extensions()).shutdown.refuses(&request) {
         shutting_down(line.as_ref())
     } else if core.faults.is_armed() {
         faulted(&core, request, line.clone()).await
@@ -111,7 +117,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     {
         return respond::status(&Accepted::json(), &status);
     }
-    let peer = parts.extensions.get::<PeerCertificate>().and_then(|p| p.0.clone());
+    let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.certificate.clone());
     let user = match core.identify(&parts.headers, peer.as_deref(), &info, &query) {
         Ok(user) => user,
         Err(status) => return respond::status(&error_form(&parts.headers, &query), &status),
@@ -129,6 +135,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     let viewed = parts.extensions.get::<View>().and_then(|view| viewed(core, view, &info, &query));
     let mut cx = RequestContext {
         core: core.clone(),
+        port: core.port_of(&parts.extensions).clone(),
         request: info,
         info: row,
         headers: parts.headers,

@@ -30,7 +30,7 @@ pub(super) async fn act(
             let now = core.memory.bump();
             core.memory.compact(now);
         }
-        Action::Shutdown { delay, drain, down } => super::shutdown::begin(core, &fired.set, *delay, *drain, *down),
+        Action::Shutdown { delay, drain, down } => super::shutdown::begin(core, fired, *delay, *drain, *down),
         Action::SkewClock { offset, over } => skew(core, fired, *offset, *over),
         Action::StaleRead { lag } => {
             let at = core.views.behind(*lag, core.memory.snapshot().revision(), core.faults.now());

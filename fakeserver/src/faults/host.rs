@@ -2,7 +2,7 @@
 
 use super::{View, facts};
 use crate::clock::Clock;
-use crate::endpoints::router::PeerCertificate;
+use crate::endpoints::router::Peer;
 use crate::handle::Core;
 use axum::body::Body;
 use bytes::Bytes;
@@ -166,7 +166,7 @@ fn user_of(core: &Arc<Core>, parts: &http::request::Parts) -> String {
     use rehearsal_apimachinery::request_info::{RequestInfo, parse_query};
     let query = parse_query(parts.uri.query().unwrap_or_default());
     let info = RequestInfo::parse(parts.method.as_str(), parts.uri.path(), &query).unwrap_or_default();
-    let peer = parts.extensions.get::<PeerCertificate>().and_then(|peer| peer.0.clone());
+    let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.certificate.clone());
     core.identify(&parts.headers, peer.as_deref(), &info, &query).map(|user| user.name).unwrap_or_default()
 }
 

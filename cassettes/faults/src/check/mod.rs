@@ -5,11 +5,13 @@
 mod conditions;
 mod faults;
 mod schedules;
+mod server;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) use self::faults::normalise;
+pub(crate) use self::server::check as check_server;
 use crate::action::{Action, Stage};
 use crate::error::{Complaint, Path, ProblemKind};
 use crate::facts::Protocol;

@@ -9,7 +9,8 @@ use crate::host::Time;
 use crate::ruleset::{Fired, Reproduction, RuleSet};
 use parking_lot::{Mutex, RwLock};
 use rehearsal_faults::{
-    Action, ClientOrder, ConnectionFacts, EventType, Firing, FrameFacts, Plan, PlanError, Rule, RuleReport, Verdict,
+    Action, ClientOrder, ConnectionFacts, EventType, Firing, FrameFacts, Plan, PlanError, Rule, RuleReport,
+    ServerFacts, Verdict,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -44,6 +45,8 @@ struct Inner {
     sets: RwLock<Vec<Arc<RuleSet>>>,
     next: AtomicU64,
     time: Arc<dyn Time>,
+    /// What the server has that plans may need.
+    server: RwLock<ServerFacts>,
     log: Mutex<VecDeque<Firing>>,
     failures: Mutex<Vec<String>>,
     /// Sets or firings have changed.
@@ -104,11 +107,23 @@ impl Faults {
             sets: RwLock::default(),
             next: AtomicU64::new(1),
             time: Arc::new(time),
+            server: RwLock::default(),
             log: Mutex::default(),
             failures: Mutex::default(),
             changed: Notify::new(),
             signals: broadcast::channel(64).0,
         }))
+    }
+
+    /// Says what the server has that plans may need: what is armed from now on is checked against it. Unless this is
+    /// called, TLS and HTTP/2 count as served, and no lane has a listener of its own.
+    pub fn serve_as(&self, server: ServerFacts) {
+        *self.0.server.write() = server;
+    }
+
+    /// Says that a lane has a listener of its own from now on.
+    pub fn add_lane(&self, lane: &str) {
+        self.0.server.write().lanes.insert(lane.to_owned());
     }
 
     /// Whether any plan is armed.
@@ -134,7 +149,7 @@ impl Faults {
     /// Arms a plan beside those that are armed, until its guard is dropped.
     ///
     /// # Errors
-    /// Everything that is wrong with the plan.
+    /// Everything that is wrong with the plan, or that it needs and the server has not.
     pub fn arm(&self, plan: &Plan) -> Result<Guard, PlanError> {
         Ok(Guard::new(self.clone(), self.add(plan)?))
     }
@@ -152,10 +167,15 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm).
     pub fn add(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
-        let set = Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?);
+        let set = self.compile(plan)?;
         self.0.sets.write().push(set.clone());
         self.refresh();
         Ok(set)
+    }
+
+    fn compile(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
+        plan.fits(&self.0.server.read())?;
+        Ok(Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?))
     }
 
     /// Arms a plan in place of all that are armed.
@@ -163,7 +183,7 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm); what is armed stays then.
     pub fn replace(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
-        let set = Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?);
+        let set = self.compile(plan)?;
         let old = std::mem::replace(&mut *self.0.sets.write(), vec![set.clone()]);
         self.refresh();
         old.iter().for_each(|set| set.remove());
@@ -175,6 +195,7 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm).
     pub fn repeat(&self, plan: &Plan, firings: &[Firing]) -> Result<Arc<RuleSet>, PlanError> {
+        plan.fits(&self.0.server.read())?;
         let engine = rehearsal_faults::Engine::from_firings(plan, firings)?;
         let set = Arc::new(RuleSet::new(self.0.next.fetch_add(1, Ordering::Relaxed), plan, engine));
         self.0.sets.write().push(set.clone());
@@ -306,19 +327,20 @@ impl Faults {
 
     /// Whether the next connection is to find the port closed; see `Engine::closes_port`.
     #[must_use]
-    pub fn closes_port(&self, connection: u64) -> bool {
-        let facts = ConnectionFacts { lane: "", connection };
+    pub fn closes_port<'a>(&self, connection: impl Into<ConnectionFacts<'a>>) -> bool {
+        let facts = connection.into();
         self.is_armed() && self.sets().iter().any(|set| set.engine.closes_port(&facts, self.now()))
     }
 
     /// Waits until the next connection is to find the port closed; see [`closes_port`](Self::closes_port). Cancel-safe.
-    pub async fn port_closes(&self, connection: u64) {
+    pub async fn port_closes<'a>(&self, connection: impl Into<ConnectionFacts<'a>>) {
         /// How often windows are looked at: nothing tells when they open.
         const LOOK: Duration = Duration::from_millis(20);
+        let facts = connection.into();
         loop {
             let mut changed = std::pin::pin!(self.0.changed.notified());
             changed.as_mut().enable();
-            if self.closes_port(connection) {
+            if self.closes_port(facts) {
                 return;
             }
             if self.sets().iter().any(|set| set.engine.may_close_port()) {
@@ -331,12 +353,12 @@ impl Faults {
 
     /// What happens to a connection.
     #[must_use]
-    pub fn decide_connection(&self, connection: u64) -> Vec<Fired> {
+    pub fn decide_connection<'a>(&self, connection: impl Into<ConnectionFacts<'a>>) -> Vec<Fired> {
         if !self.is_armed() {
             return Vec::new();
         }
-        let facts = ConnectionFacts { lane: "", connection };
-        self.ask(|set| (set.engine.decide_connection(&facts, self.now()), String::new()))
+        let facts = connection.into();
+        self.ask(|set| (set.engine.decide_connection(&facts, self.now()), facts.lane.to_owned()))
     }
 
     /// What happens to a request.

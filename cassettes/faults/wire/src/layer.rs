@@ -167,6 +167,9 @@ impl<H: Host> Walk<H> {
             line.segment(0, &CancellationToken::new());
         }
         let (mut facts, mut request) = self.host.describe(request).await;
+        if let Some(line) = &line {
+            line.lane().clone_into(&mut facts.listener);
+        }
         if facts.object.is_none() && self.faults.looks_at_objects() {
             facts.object = self.host.find_object(&facts).map(Arc::new);
         }

@@ -71,6 +71,9 @@ impl RuleSet {
     /// The lane that a request is of, as this plan tells lanes.
     #[must_use]
     pub fn lane_of(&self, facts: &Facts) -> String {
+        if !facts.listener.is_empty() {
+            return facts.listener.clone();
+        }
         let told = facts.credentials.iter().find_map(|credential| self.plan.lane_of(credential, &facts.user_agent));
         let told = told.or_else(|| self.plan.lane_of("", &facts.user_agent));
         told.map_or_else(|| facts.lane.clone(), str::to_owned)
@@ -115,4 +118,13 @@ pub struct Fired {
     pub set: Arc<RuleSet>,
     /// The lane of the request, as the set tells lanes.
     pub lane: String,
+}
+
+impl Fired {
+    /// The lanes that the rule names; none when it is about all.
+    #[must_use]
+    pub fn lanes(&self) -> &[String] {
+        let rule = self.set.plan.rules().iter().find(|rule| rule.id() == self.firing.rule);
+        rule.map(rehearsal_faults::Rule::lanes).unwrap_or_default()
+    }
 }

@@ -64,7 +64,8 @@ impl<H: Host> Awaken for Dormant<H> {
 
     fn awaken(self: Box<Self>, first: Bytes) -> Frames {
         let Self { body, faults, host, describe, line, record } = *self;
-        let facts = Arc::new(describe());
+        let listener = line.as_ref().map(Line::lane).unwrap_or_default().to_owned();
+        let facts = Arc::new(Facts { listener, ..describe() });
         let mut pipeline = Pipeline::new(body, Follow { faults, host, facts, line, record });
         pipeline.unread = Some(first);
         pipeline.into_frames()
