@@ -31,6 +31,7 @@ mod error;
 mod flowcontrol;
 mod metadata;
 mod pager;
+mod read_back;
 mod rest;
 mod retry;
 mod scale;

@@ -4,9 +4,10 @@ use rehearsal::faults::catalog;
 use std::collections::BTreeSet;
 
 /// The sources of these tests.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("connections.rs"),
     include_str!("garbage.rs"),
+    include_str!("overload.rs"),
     include_str!("refusals.rs"),
     include_str!("state.rs"),
     include_str!("streams.rs"),

@@ -6,6 +6,7 @@ mod connections;
 mod control;
 mod coverage;
 mod garbage;
+mod overload;
 mod peer;
 mod refusals;
 mod repeatable;

@@ -172,6 +172,7 @@ fn failure(error: &Error) -> Failure {
         Error::DeadlineExceeded(_) => "timeout",
         Error::Decode(_) => "decode",
         Error::Throttled(_) => "throttled",
+        Error::UnknownOutcome { .. } => "unknown-outcome",
         _ => "other",
     };
     let code = error.status().map(|status| status.code);

@@ -131,8 +131,14 @@ pub(super) fn answer(reply: &Reply, request: &RequestFacts<'_>, store: &StoreFac
 fn special_headers(case: &Case, headers: &mut Vec<(&'static str, String)>, extra: &mut Vec<(String, String)>) {
     match case {
         Case::ApfReject { flow_schema, priority_level } => {
-            headers.push(("X-Kubernetes-Pf-Flowschema-Uid", flow_schema.clone()));
-            headers.push(("X-Kubernetes-Pf-Prioritylevel-Uid", priority_level.clone()));
+            for (name, uid) in
+                [("X-Kubernetes-Pf-Flowschema-Uid", flow_schema), ("X-Kubernetes-Pf-Prioritylevel-Uid", priority_level)]
+            {
+                // Without them the server puts its own there.
+                if !uid.is_empty() {
+                    headers.push((name, uid.clone()));
+                }
+            }
         }
         Case::Forbidden | Case::ShuttingDown => headers.push(("X-Content-Type-Options", "nosniff".to_owned())),
         Case::ShutdownRetry | Case::HeadersTooLarge => headers.push(("Connection", "close".to_owned())),

@@ -9,7 +9,7 @@ use crate::host::Time;
 use crate::ruleset::{Fired, Reproduction, RuleSet};
 use parking_lot::{Mutex, RwLock};
 use rehearsal_faults::{
-    Action, ClientOrder, ConnectionFacts, EventType, Firing, FrameFacts, Plan, PlanError, Rule, RuleReport,
+    Action, ClientOrder, ConnectionFacts, EventType, Firing, FrameFacts, Load, Plan, PlanError, Rule, RuleReport,
     ServerFacts, Verdict,
 };
 use serde::Serialize;
@@ -95,6 +95,9 @@ pub struct RuleState {
     /// Its tally.
     #[serde(flatten)]
     pub tally: RuleReport,
+    /// Seats and queues of an `overload`, once a request has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
 }
 
 impl Faults {
@@ -289,6 +292,37 @@ impl Faults {
         self.sets().iter().find_map(of).ok_or_else(|| UnknownRule(rule.to_owned()))
     }
 
+    /// Seats and queues of an armed `overload`; nothing is in use before the first request.
+    ///
+    /// # Errors
+    /// There is no such rule.
+    pub fn load(&self, rule: &str) -> Result<Load, UnknownRule> {
+        let sets = self.sets();
+        let set = sets.iter().find(|set| set.engine.has_rule(rule)).ok_or_else(|| UnknownRule(rule.to_owned()))?;
+        Ok(set.levels.load(rule).unwrap_or(Load { retry_after: 1, ..Load::default() }))
+    }
+
+    /// Waits until the load of an armed `overload` is as wanted. Cancel-safe.
+    ///
+    /// # Errors
+    /// There is no such rule, or not any more.
+    pub async fn loaded(&self, rule: &str, wanted: impl Fn(Load) -> bool) -> Result<Load, UnknownRule> {
+        loop {
+            let mut changed = std::pin::pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            let load = self.load(rule)?;
+            if wanted(load) {
+                return Ok(load);
+            }
+            changed.await;
+        }
+    }
+
+    /// Seats or queues have changed.
+    pub(crate) fn nudge(&self) {
+        self.0.changed.notify_waiters();
+    }
+
     /// Waits until an armed rule has fired so often. Cancel-safe.
     ///
     /// # Errors
@@ -445,7 +479,11 @@ impl Faults {
 
 fn set_state(set: &RuleSet) -> SetState {
     let report = set.engine.report();
-    let rule = |tally: RuleReport| RuleState { armed: set.engine.is_armed(&tally.rule).unwrap_or(false), tally };
+    let rule = |tally: RuleReport| RuleState {
+        armed: set.engine.is_armed(&tally.rule).unwrap_or(false),
+        load: set.levels.load(&tally.rule),
+        tally,
+    };
     SetState {
         id: set.id,
         plan: set.hash().to_owned(),
