@@ -1,6 +1,9 @@
 //! S18: seats, queues and what is turned away, over both versions of HTTP. Time is a clock that the tests advance.
 
-use crate::peer::{Answer, Http2, MAPS, RST_STREAM, connect, data, exchange, get, http2, request, rule, watch, with};
+use crate::peer::{
+    Answer, Client, Http2, MAPS, PATIENCE, RST_STREAM, Wire, connect, data, doing, exchange, get, http2, request, rule,
+    watch, with,
+};
 use rehearsal::Cluster;
 use rehearsal::faults::Fault;
 use std::time::Duration;
@@ -75,6 +78,24 @@ impl Busy {
         assert_eq!(answer.header("retry-after").as_deref(), Some(retry_after));
         answer
     }
+}
+
+crate::proof::wire_tests! {
+    s18_overload_turns_away_what_finds_no_seat: Http1, Http2;
+}
+
+async fn s18_overload_turns_away_what_finds_no_seat(wire: Wire) {
+    let slow = Fault::new("delay").knob("wait", "10h");
+    let rule = doing("overload", &[("limitResponse", "reject"), ("seats", "1")]).fault(slow).verb("get");
+    let clock = rehearsal::Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
+    let cluster = with(Cluster::builder().clock(clock), rule).await;
+    let client = Client::open(&cluster, wire).await;
+    let first = client.begin("GET", &format!("{MAPS}/a"), &[], "").await;
+    timeout(PATIENCE, cluster.faults().loaded("s18", |load| load.executing == 1)).await.unwrap().unwrap();
+    let seen = wire.get(&cluster, &format!("{MAPS}/a")).await;
+    assert_eq!((seen.code, seen.text().as_str()), (429, BODY));
+    cluster.faults().disarm_all();
+    assert_eq!(first.all().await.code, 200);
 }
 
 fn one() -> Vec<u8> {

@@ -360,7 +360,7 @@ pub(crate) fn refusal<H: Host>(host: &H, reply: &Reply, fired: &Fired, facts: &F
     let store = host.store(facts);
     let answer = facts.with(&fired.lane, |request| reply.render(request, &store.facts()));
     let mut outcome = response(answer);
-    if matches!(reply.case, Case::Gateway { .. }) {
+    if matches!(reply.case, Case::Gateway { .. } | Case::HeadersTooLarge) {
         outcome.extensions_mut().insert(Foreign);
     }
     host.dress(&reply.case, &mut outcome);
