@@ -15,7 +15,7 @@ use crate::error::PlanError;
 use crate::explain::Why;
 use crate::facts::{ConnectionFacts, FrameFacts, RequestFacts};
 use crate::glob::Pattern;
-use crate::matcher::{Moment, Subject, split_resource};
+use crate::matcher::{Looks, Moment, Subject, split_resource};
 use crate::plan::Plan;
 use crate::report::{Report, RuleReport};
 use crate::rng::Dice;
@@ -28,6 +28,7 @@ use crate::verdict::{Firing, Verdict};
 pub struct Engine {
     seed: u64,
     rules: Vec<Entry>,
+    looks: Looks,
     index: Index,
     occurrences: Counters,
     repeats: Counters,
@@ -59,7 +60,7 @@ struct Entry {
 impl Entry {
     /// Whether the conditions hold. Apart from the rest because nearly every answer is no.
     fn is_about(&self, subject: &Subject<'_>) -> bool {
-        self.rule.matcher.may_match(subject) && self.rule.matcher.mismatch(subject).is_none()
+        self.rule.matcher.mismatch(subject).is_none()
     }
 
     /// The same with a reason. Only needed when every rule is asked, also those of other occasions.
@@ -83,6 +84,7 @@ impl Engine {
             })
             .collect();
         let index = Index::new(&prepared);
+        let looks = Looks::new(prepared.iter().map(|rule| &rule.when));
         let entry = |(rule, after)| Entry {
             rule,
             after,
@@ -95,6 +97,7 @@ impl Engine {
         Self {
             seed,
             rules: prepared.into_iter().zip(afters).map(entry).collect(),
+            looks,
             index,
             occurrences: Counters::default(),
             repeats: Counters::default(),
@@ -266,6 +269,9 @@ impl Engine {
             self.index.candidates(subject)
         };
         for &position in candidates {
+            if trace.is_none() && !self.looks.admit(position, subject.sight()) {
+                continue;
+            }
             let Some(entry) = self.rules.get(position) else { continue };
             if trace.is_none() && !entry.is_about(subject) {
                 continue;

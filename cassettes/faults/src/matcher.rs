@@ -2,9 +2,13 @@
 //!
 //! Conditions of different kinds must all hold; of one kind, any of the listed values will do.
 
+mod look;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+
+pub(crate) use self::look::{Looks, Sight};
 
 use crate::action::Stage;
 use crate::facts::{EventType, Protocol, RequestFacts};
@@ -77,33 +81,22 @@ pub(crate) struct Subject<'a> {
     pub(crate) facts: RequestFacts<'a>,
     pub(crate) event: Option<EventType>,
     verb: usize,
-    /// Prints of lane, namespace and name: a hundred rules about other objects are told by three numbers.
-    prints: [u64; 3],
+    sight: Sight,
 }
 
 impl<'a> Subject<'a> {
     pub(crate) fn new(moment: Moment, facts: &RequestFacts<'a>, event: Option<EventType>) -> Self {
-        let prints = [facts.lane, facts.namespace, facts.name].map(print);
-        Self { moment, facts: *facts, event, verb: verb_index(facts.verb), prints }
+        Self { moment, facts: *facts, event, verb: verb_index(facts.verb), sight: Sight::new(facts) }
     }
 
     /// The position of the verb, as [`verb_index`] gives it.
     pub(crate) fn verb(&self) -> usize {
         self.verb
     }
-}
 
-/// FNV-1a, never 0: equal texts have equal prints, and different ones nearly always differ.
-fn print(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-        | 1
-}
-
-/// The print of a condition that only one text meets; 0 for every other condition.
-fn print_of(condition: &[String]) -> u64 {
-    match condition {
-        [one] if !one.contains(['*', '?']) => print(one),
-        _ => 0,
+    /// What a first look shows.
+    pub(crate) fn sight(&self) -> &Sight {
+        &self.sight
     }
 }
 
@@ -129,7 +122,6 @@ impl From<Stage> for Moment {
 #[derive(Debug)]
 pub(crate) struct Matcher {
     pub(crate) verbs: VerbSet,
-    prints: [u64; 3],
     /// Resource and, when it was given, group.
     pub(crate) resources: Vec<(String, Option<String>)>,
     exact: Vec<(Part, Vec<String>)>,
@@ -218,8 +210,6 @@ impl Matcher {
         let resources = when.resource.iter().map(|resource| split_resource(resource));
         Self {
             verbs,
-            // Lanes are no globs; a star in the name of one only costs the longer look.
-            prints: [&when.lane, &when.namespace, &when.name].map(|condition| print_of(condition)),
             resources: if any_resource { Vec::new() } else { resources.collect() },
             exact: exact.into_iter().filter(|(_, v)| !v.is_empty()).map(|(part, v)| (part, v.clone())).collect(),
             globs: globs
@@ -235,11 +225,6 @@ impl Matcher {
             stream: when.stream,
             event: when.event.clone(),
         }
-    }
-
-    /// Whether a closer look is worth while. Never says no where [`Matcher::mismatch`] finds none.
-    pub(crate) fn may_match(&self, subject: &Subject<'_>) -> bool {
-        self.prints.iter().zip(&subject.prints).all(|(wanted, found)| *wanted == 0 || wanted == found)
     }
 
     /// The first field that does not match; `None` when all do. Cheap conditions come first.

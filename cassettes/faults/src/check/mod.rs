@@ -13,7 +13,7 @@ pub(crate) use self::faults::normalise;
 use crate::action::{Action, Stage};
 use crate::error::{Complaint, Path, ProblemKind};
 use crate::facts::Protocol;
-use crate::matcher::{Matcher, Moment};
+use crate::matcher::{Matcher, Moment, When};
 use crate::plan::{Plan, Rule, Then};
 use crate::schedule::{Per, Schedule, Trigger};
 
@@ -21,6 +21,8 @@ use crate::schedule::{Per, Schedule, Trigger};
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) id: String,
+    /// The conditions that [`matcher`](Self::matcher) is made of.
+    pub(crate) when: When,
     pub(crate) matcher: Matcher,
     pub(crate) schedule: Schedule,
     pub(crate) stage: Stage,
@@ -70,6 +72,7 @@ fn prepare(plan: &Plan, index: usize, rule: &Rule, complaints: &mut Vec<Complain
     (complaints.len() == before).then(|| Prepared {
         id: rule.id.clone(),
         matcher: Matcher::new(&when, verbs),
+        when,
         schedule: rule.schedule.clone(),
         stage: used.stage,
         actions: used.actions,
