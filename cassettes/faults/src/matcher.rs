@@ -6,13 +6,12 @@ mod look;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 pub(crate) use self::look::{Looks, Sight};
 
 use crate::action::Stage;
 use crate::facts::{EventType, Protocol, RequestFacts};
 use crate::glob::Pattern;
+use crate::object::{ObjectConditions, ObjectMatcher};
 
 /// The Kubernetes verbs, and the methods of non-resource paths.
 pub(crate) const VERBS: [&str; 12] = [
@@ -66,8 +65,7 @@ pub(crate) struct When {
     pub(crate) method: Vec<String>,
     pub(crate) path: Vec<String>,
     pub(crate) header: BTreeMap<String, String>,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) object: BTreeMap<String, String>,
+    pub(crate) object: ObjectConditions,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) dry_run: Option<bool>,
     pub(crate) connection: Option<u64>,
@@ -127,7 +125,7 @@ pub(crate) struct Matcher {
     exact: Vec<(Part, Vec<String>)>,
     globs: Vec<(Part, Vec<Pattern>)>,
     headers: Vec<(String, Pattern)>,
-    members: Vec<(Vec<String>, Pattern)>,
+    object: ObjectMatcher,
     protocol: Option<Protocol>,
     dry_run: Option<bool>,
     connection: Option<u64>,
@@ -182,7 +180,7 @@ impl Part {
 impl Matcher {
     /// Whether there are conditions on the object itself.
     pub(crate) fn looks_at_objects(&self) -> bool {
-        !self.members.is_empty()
+        !self.object.is_empty()
     }
 
     /// `verbs` are those that both the rule and its faults are about.
@@ -200,12 +198,6 @@ impl Matcher {
             (Part::UserAgent, &when.user_agent),
             (Part::Path, &when.path),
         ];
-        let labels = when
-            .labels
-            .iter()
-            .map(|(key, value)| (vec!["metadata".to_owned(), "labels".to_owned(), key.clone()], Pattern::new(value)));
-        let members =
-            when.object.iter().map(|(path, value)| (path.split('.').map(str::to_owned).collect(), Pattern::new(value)));
         let any_resource = when.resource.iter().any(|resource| resource == "*");
         let resources = when.resource.iter().map(|resource| split_resource(resource));
         Self {
@@ -218,7 +210,7 @@ impl Matcher {
                 .map(|(part, v)| (part, v.iter().map(|text| Pattern::new(text)).collect()))
                 .collect(),
             headers: when.header.iter().map(|(k, v)| (k.to_ascii_lowercase(), Pattern::new(v))).collect(),
-            members: labels.chain(members).collect(),
+            object: ObjectMatcher::new(&when.object),
             protocol: when.protocol,
             dry_run: when.dry_run,
             connection: when.connection,
@@ -251,27 +243,26 @@ impl Matcher {
 
     fn numbers(&self, subject: &Subject<'_>) -> Option<&'static str> {
         let facts = &subject.facts;
-        let checks = [
-            ("protocol", self.protocol.is_none_or(|p| p == facts.protocol)),
-            ("dryRun", self.dry_run.is_none_or(|d| d == facts.dry_run)),
-            ("connection", self.connection.is_none_or(|n| n == facts.connection)),
-            ("stream", self.stream.is_none_or(|n| n == facts.stream)),
-            ("type", self.event.is_empty() || subject.event.is_some_and(|event| self.event.contains(&event))),
-        ];
-        checks.into_iter().find(|(_, holds)| !holds).map(|(field, _)| field)
+        if self.protocol.is_some_and(|protocol| protocol != facts.protocol) {
+            Some("protocol")
+        } else if self.dry_run.is_some_and(|dry_run| dry_run != facts.dry_run) {
+            Some("dryRun")
+        } else if self.connection.is_some_and(|n| n != facts.connection) {
+            Some("connection")
+        } else if self.stream.is_some_and(|n| n != facts.stream) {
+            Some("stream")
+        } else if !self.event.is_empty() && !subject.event.is_some_and(|event| self.event.contains(&event)) {
+            Some("type")
+        } else {
+            None
+        }
     }
 
     fn inside(&self, facts: &RequestFacts<'_>) -> Option<&'static str> {
         let header = |(name, wanted): &(String, Pattern)| {
             facts.headers.iter().any(|(key, value)| key.eq_ignore_ascii_case(name) && wanted.matches(value))
         };
-        let member = |(path, wanted): &(Vec<String>, Pattern)| {
-            facts.object.and_then(|object| at(object, path)).is_some_and(|found| scalar_matches(found, wanted))
-        };
-        if !self.headers.iter().all(header) {
-            return Some("header");
-        }
-        if self.members.iter().all(member) { None } else { Some("object") }
+        if self.headers.iter().all(header) { self.object.mismatch(facts.object) } else { Some("header") }
     }
 }
 
@@ -284,26 +275,6 @@ pub(crate) fn split_resource(text: &str) -> (String, Option<String>) {
     match text.split_once('.') {
         Some((resource, group)) => (resource.to_owned(), Some(group.to_owned())),
         None => (text.to_owned(), None),
-    }
-}
-
-/// The member at a dotted path; list items are numbered from 0.
-fn at<'v>(object: &'v Value, path: &[String]) -> Option<&'v Value> {
-    path.iter().try_fold(object, |value, step| match value {
-        Value::Object(map) => map.get(step),
-        Value::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
-        _ => None,
-    })
-}
-
-fn scalar_matches(found: &Value, wanted: &Pattern) -> bool {
-    match found {
-        Value::String(text) => wanted.matches(text),
-        Value::Number(number) => wanted.matches(&number.to_string()),
-        Value::Bool(truth) => wanted.matches(if *truth { "true" } else { "false" }),
-        Value::Null => wanted.matches(""),
-        // A list or a map has no text, so only `*` (it is there) can match it.
-        _ => *wanted == Pattern::Any,
     }
 }
 
@@ -334,8 +305,7 @@ impl When {
         ];
         lists.into_iter().all(|(mine, theirs)| list(mine, theirs))
             && map(&self.header, &other.header)
-            && map(&self.labels, &other.labels)
-            && map(&self.object, &other.object)
+            && self.object.covers(&other.object)
             && one(self.protocol, other.protocol)
             && one(self.dry_run, other.dry_run)
             && one(self.connection, other.connection)
