@@ -22,6 +22,7 @@ mod facts;
 mod glob;
 mod kinds;
 mod knob;
+mod limits;
 mod matcher;
 mod parse;
 mod plan;

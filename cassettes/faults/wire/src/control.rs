@@ -32,6 +32,9 @@ pub struct ClientSignal {
     pub lasts: Duration,
 }
 
+/// Says what is wrong with a plan for a server that cannot do everything.
+type Limits = dyn Fn(&Plan) -> Result<(), PlanError> + Send + Sync;
+
 /// The armed rules of one server. Cheap to clone.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
@@ -44,6 +47,7 @@ struct Inner {
     sets: RwLock<Vec<Arc<RuleSet>>>,
     next: AtomicU64,
     time: Arc<dyn Time>,
+    limits: Box<Limits>,
     log: Mutex<VecDeque<Firing>>,
     failures: Mutex<Vec<String>>,
     /// Sets or firings have changed.
@@ -98,12 +102,20 @@ impl Faults {
     /// No rules yet; windows, delays and dates go by `time`.
     #[must_use]
     pub fn new(time: impl Time) -> Self {
+        Self::limited(time, |_| Ok(()))
+    }
+
+    /// As [`new`](Self::new), for a server that cannot do everything: `limits` says what is wrong with a plan for it, and
+    /// such a plan is refused when it is armed (see [`Plan::refuse_where`]).
+    #[must_use]
+    pub fn limited(time: impl Time, limits: impl Fn(&Plan) -> Result<(), PlanError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             armed: AtomicBool::new(false),
             frames: AtomicBool::new(false),
             sets: RwLock::default(),
             next: AtomicU64::new(1),
             time: Arc::new(time),
+            limits: Box::new(limits),
             log: Mutex::default(),
             failures: Mutex::default(),
             changed: Notify::new(),
@@ -152,6 +164,7 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm).
     pub fn add(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
         let set = Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?);
         self.0.sets.write().push(set.clone());
         self.refresh();
@@ -163,6 +176,7 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm); what is armed stays then.
     pub fn replace(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
         let set = Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?);
         let old = std::mem::replace(&mut *self.0.sets.write(), vec![set.clone()]);
         self.refresh();
@@ -175,6 +189,7 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm).
     pub fn repeat(&self, plan: &Plan, firings: &[Firing]) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
         let engine = rehearsal_faults::Engine::from_firings(plan, firings)?;
         let set = Arc::new(RuleSet::new(self.0.next.fetch_add(1, Ordering::Relaxed), plan, engine));
         self.0.sets.write().push(set.clone());
