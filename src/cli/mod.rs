@@ -2,6 +2,7 @@
 
 mod bench;
 mod convert;
+mod faulting;
 mod faults;
 mod record;
 mod reduce;

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use rehearsal_cassettes::Mode;
+use rehearsal_cassettes::firings;
 use rehearsal_cassettes::format::model::{Clock, Entry, Header, Lane, Micros, Recorded, Role, Seq, Tape};
 use rehearsal_cassettes::format::{Seal, load};
 use rehearsal_cassettes::record::{
@@ -10,6 +11,7 @@ use rehearsal_cassettes::record::{
 };
 use rehearsal_cassettes::redact::{Key, Policy, Redactor};
 use rehearsal_client::Secret;
+use rehearsal_faults::Plan;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct RecordingOptions {
     pub streams: bool,
     /// The tape that is added to; its header stays.
     pub onto: Option<Tape>,
+    /// The fault plans in force: the header tells them.
+    pub plans: Vec<Plan>,
     /// What is secret beside what the built-in rules know, and the key of pseudonyms.
     pub redaction: RedactionOptions,
 }
@@ -154,6 +158,7 @@ pub(crate) fn start_at(options: RecordingOptions, clock: Arc<dyn TapeClock>) -> 
             .map(|(name, token)| (name.clone(), lane(&redactor, token, options.roles.get(name))))
             .collect(),
         clock: facts,
+        plan: firings::plan_facts(&options.plans),
         ..Header::default()
     };
     let (after, clock) = match &options.onto {
