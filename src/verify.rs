@@ -46,7 +46,12 @@ pub struct VerifyOptions {
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self { plan: PlanOptions::default(), patience: Duration::from_secs(30), frames: Duration::from_secs(5), mask: Mask::default() }
+        Self {
+            plan: PlanOptions::default(),
+            patience: Duration::from_secs(30),
+            frames: Duration::from_secs(5),
+            mask: Mask::default(),
+        }
     }
 }
 

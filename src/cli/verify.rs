@@ -101,7 +101,12 @@ async fn ask(args: &VerifyArgs, tape: &Tape, config: &Config) -> anyhow::Result<
         include_static: args.include_static,
         include_ambient: args.include_ambient,
     };
-    let options = VerifyOptions { plan, frames: Duration::from_millis(args.patience), mask: super::review::read_masks(&args.mask)?, ..VerifyOptions::default() };
+    let options = VerifyOptions {
+        plan,
+        frames: Duration::from_millis(args.patience),
+        mask: super::review::read_masks(&args.mask)?,
+        ..VerifyOptions::default()
+    };
     run(tape, &ConfigUpstream::new(config)?.pooled(), &options).await
 }
 

@@ -291,7 +291,7 @@ impl Plan {
         plan
     }
 
-    fn refuse(&self, mut complaints: Vec<Complaint>) -> PlanError {
+    pub(crate) fn refuse(&self, mut complaints: Vec<Complaint>) -> PlanError {
         // Every place costs a reading of the file, and nobody reads on after this many.
         let rest = complaints.split_off(complaints.len().min(MOST_PROBLEMS)).len();
         let mut problems: Vec<_> = complaints.into_iter().map(|complaint| self.placed(complaint)).collect();

@@ -60,6 +60,8 @@ pub struct Session {
     faults: Vec<Tree>,
     /// The exchange is not wanted on the tape.
     mute: bool,
+    /// Tells at the end what else has fired.
+    witness: Option<Box<dyn Fn() -> Vec<Tree> + Send + Sync>>,
 }
 
 impl Session {
@@ -81,6 +83,7 @@ impl Session {
             trail,
             faults: Vec::new(),
             mute,
+            witness: None,
         };
         std::future::poll_fn(|cx| session.poll_written(cx)).await?;
         if writes {
@@ -92,6 +95,11 @@ impl Session {
     /// A rule of a fault plan has fired on this exchange.
     pub fn fault(&mut self, firing: Tree) {
         self.faults.push(firing);
+    }
+
+    /// Somebody who knows at the end of the exchange which rules have fired on it, in their order.
+    pub fn witness(&mut self, tell: impl Fn() -> Vec<Tree> + Send + Sync + 'static) {
+        self.witness = Some(Box::new(tell));
     }
 
     /// Waits until the request is in the file: an answer must not reach a client whose question a crash could lose. By
@@ -118,7 +126,8 @@ impl Session {
     /// The exchange is over. Only the first end counts.
     pub fn end(&mut self, end: End) {
         if !self.capture.is_ended() {
-            let faults = std::mem::take(&mut self.faults);
+            let mut faults = std::mem::take(&mut self.faults);
+            faults.extend(self.witness.take().map(|tell| tell()).unwrap_or_default());
             self.backlog.extend(self.capture.end(self.recorder.now(), end, faults));
         }
     }

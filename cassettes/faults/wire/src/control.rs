@@ -33,6 +33,9 @@ pub struct ClientSignal {
     pub lasts: Duration,
 }
 
+/// Says what is wrong with a plan for a server that cannot do everything.
+type Limits = dyn Fn(&Plan) -> Result<(), PlanError> + Send + Sync;
+
 /// The armed rules of one server. Cheap to clone.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
@@ -47,6 +50,7 @@ struct Inner {
     time: Arc<dyn Time>,
     /// What the server has that plans may need.
     server: RwLock<ServerFacts>,
+    limits: Box<Limits>,
     log: Mutex<VecDeque<Firing>>,
     failures: Mutex<Vec<String>>,
     /// Sets or firings have changed.
@@ -104,6 +108,13 @@ impl Faults {
     /// No rules yet; windows, delays and dates go by `time`.
     #[must_use]
     pub fn new(time: impl Time) -> Self {
+        Self::limited(time, |_| Ok(()))
+    }
+
+    /// As [`new`](Self::new), for a server that cannot do everything: `limits` says what is wrong with a plan for it, and
+    /// such a plan is refused when it is armed (see [`Plan::refuse_where`]).
+    #[must_use]
+    pub fn limited(time: impl Time, limits: impl Fn(&Plan) -> Result<(), PlanError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             armed: AtomicBool::new(false),
             frames: AtomicBool::new(false),
@@ -111,6 +122,7 @@ impl Faults {
             next: AtomicU64::new(1),
             time: Arc::new(time),
             server: RwLock::default(),
+            limits: Box::new(limits),
             log: Mutex::default(),
             failures: Mutex::default(),
             changed: Notify::new(),
@@ -177,6 +189,7 @@ impl Faults {
     }
 
     fn compile(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
         plan.fits(&self.0.server.read())?;
         Ok(Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?))
     }
@@ -198,6 +211,7 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm).
     pub fn repeat(&self, plan: &Plan, firings: &[Firing]) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
         plan.fits(&self.0.server.read())?;
         let engine = rehearsal_faults::Engine::from_firings(plan, firings)?;
         let set = Arc::new(RuleSet::new(self.0.next.fetch_add(1, Ordering::Relaxed), plan, engine));

@@ -176,7 +176,8 @@ impl<H: Host> Walk<H> {
         }
         let facts = Arc::new(facts);
         let fired = self.faults.decide(&facts);
-        let record = Record::new();
+        // Whoever is around the layer may want to read along.
+        let record = request.extensions().get::<Record>().cloned().unwrap_or_else(Record::new);
         record.add(&fired);
         let (parts, extensions) = (&facts, request.extensions_mut());
         let arrived = perform(Stage::Arrive, &self.faults, &self.host, &fired, parts, Some(extensions)).await;
