@@ -6,6 +6,7 @@ mod connections;
 mod control;
 mod coverage;
 mod garbage;
+mod lanes;
 mod peer;
 mod refusals;
 mod repeatable;

@@ -4,6 +4,7 @@
 use rehearsal::faults::{Byzantine, Fault, Plan, Rule};
 use rehearsal::{Cluster, ClusterBuilder};
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -230,6 +231,11 @@ pub(crate) type Tls = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// Shakes hands; `http2` offers it and nothing else.
 pub(crate) async fn tls(cluster: &Cluster, http2: bool) -> std::io::Result<Tls> {
+    tls_at(cluster, cluster.server().address(), http2).await
+}
+
+/// The same at another of the cluster's addresses.
+pub(crate) async fn tls_at(cluster: &Cluster, address: SocketAddr, http2: bool) -> std::io::Result<Tls> {
     use base64::Engine as _;
     let kubeconfig = cluster.kubeconfig().unwrap();
     let line = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("certificate-authority-data:")).unwrap();
@@ -248,7 +254,8 @@ pub(crate) async fn tls(cluster: &Cluster, http2: bool) -> std::io::Result<Tls> 
     config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
     let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
-    timeout(PATIENCE, connector.connect(name, connect(cluster).await)).await.expect("a stalled handshake")
+    let stream = TcpStream::connect(address).await?;
+    timeout(PATIENCE, connector.connect(name, stream)).await.expect("a stalled handshake")
 }
 
 // === HTTP/2, frame by frame ===
@@ -320,6 +327,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
 
     /// Sends a request and returns its stream.
     pub(crate) async fn send(&mut self, method: &str, path: &str, body: &str) -> u32 {
+        self.send_with(method, path, body, ("x-none", "-")).await
+    }
+
+    /// The same with a header more.
+    pub(crate) async fn send_with(&mut self, method: &str, path: &str, body: &str, header: (&str, &str)) -> u32 {
         let stream = self.next;
         self.next += 2;
         let mut head = Vec::new();
@@ -329,6 +341,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
             (":path", path),
             (":authority", "x"),
             ("content-type", "application/json"),
+            header,
         ] {
             // Literals without indexing and without Huffman coding.
             head.push(0);
