@@ -7,6 +7,7 @@ mod connections;
 mod control;
 mod coverage;
 mod garbage;
+mod lanes;
 mod overload;
 mod peer;
 mod proof;

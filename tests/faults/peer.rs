@@ -8,9 +8,11 @@ mod seen;
 mod tls;
 
 pub(crate) use self::client::Client;
-pub(crate) use self::http2::{CONTINUATION, DATA, GOAWAY, HEADERS, Http2, PING, RST_STREAM, SETTINGS, data, http2};
+pub(crate) use self::http2::{
+    CONTINUATION, DATA, Frame, GOAWAY, HEADERS, Http2, PING, RST_STREAM, SETTINGS, data, http2,
+};
 pub(crate) use self::seen::{End, Seen};
-pub(crate) use self::tls::tls;
+pub(crate) use self::tls::{tls, tls_at};
 
 use rehearsal::faults::{Byzantine, Fault, Plan, Rule, catalog};
 use rehearsal::{Clock, Cluster, ClusterBuilder, Controllers};

@@ -52,16 +52,20 @@ pub(super) fn begin(core: &Arc<Core>, fired: &Fired, delay: Duration, drain: Dur
         return;
     }
     let (core, set) = (core.clone(), fired.set.clone());
+    // Each stage counts from where it can be seen at the latest, so that nobody moves a clock past it unnoticed.
+    let delayed = core.faults.sleep(delay, &set);
     tokio::spawn(async move {
-        core.faults.sleep(delay, &set).await;
+        delayed.await;
         if !set.gone().is_cancelled() {
+            let drained = core.faults.sleep(drain, &set);
             for port in &ports {
                 port.shutdown.refusing.store(true, Ordering::Release);
                 port.end_watches();
             }
-            core.faults.sleep(drain, &set).await;
+            drained.await;
         }
         if !set.gone().is_cancelled() {
+            let up_again = core.faults.sleep(down, &set);
             for port in &ports {
                 port.closed.send_replace(true);
                 port.hang_up();
@@ -69,7 +73,7 @@ pub(super) fn begin(core: &Arc<Core>, fired: &Fired, delay: Duration, drain: Dur
             if down.is_zero() {
                 set.gone().cancelled().await;
             } else {
-                core.faults.sleep(down, &set).await;
+                up_again.await;
             }
         }
         for port in &ports {

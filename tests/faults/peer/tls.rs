@@ -1,7 +1,8 @@
 //! TLS without a library's opinion of how it ended.
 
-use super::{PATIENCE, Wire, connect};
+use super::{PATIENCE, Wire};
 use rehearsal::Cluster;
+use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -10,6 +11,11 @@ pub(crate) type Tls = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// Shakes hands; `http2` offers it and nothing else.
 pub(crate) async fn tls(cluster: &Cluster, http2: bool) -> std::io::Result<Tls> {
+    tls_at(cluster, cluster.server().address(), http2).await
+}
+
+/// The same at another of the cluster's addresses.
+pub(crate) async fn tls_at(cluster: &Cluster, address: SocketAddr, http2: bool) -> std::io::Result<Tls> {
     use base64::Engine as _;
     crate::proof::spoken(if http2 { Wire::Http2 } else { Wire::Http1 });
     let kubeconfig = cluster.kubeconfig().unwrap();
@@ -29,5 +35,6 @@ pub(crate) async fn tls(cluster: &Cluster, http2: bool) -> std::io::Result<Tls> 
     config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
     let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
-    timeout(PATIENCE, connector.connect(name, connect(cluster).await)).await.expect("a stalled handshake")
+    let stream = TcpStream::connect(address).await?;
+    timeout(PATIENCE, connector.connect(name, stream)).await.expect("a stalled handshake")
 }

@@ -358,11 +358,15 @@ impl Faults {
         self.0.signals.subscribe()
     }
 
-    /// Waits on the clock that rules go by, or until the set is disarmed. Cancel-safe.
-    pub async fn sleep(&self, wait: Duration, set: &RuleSet) {
-        tokio::select! {
-            () = self.0.time.sleep(wait) => {}
-            () = set.gone().cancelled() => {}
+    /// Waits on the clock that rules go by, or until the set is disarmed. Counts from the call, not from the first poll.
+    /// Cancel-safe.
+    pub fn sleep(&self, wait: Duration, set: &RuleSet) -> impl Future<Output = ()> + Send + use<> {
+        let (passed, gone) = (self.0.time.sleep(wait), set.gone().clone());
+        async move {
+            tokio::select! {
+                () = passed => {}
+                () = gone.cancelled() => {}
+            }
         }
     }
 
