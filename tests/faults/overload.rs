@@ -101,6 +101,9 @@ async fn s18_overload_seats_queues_and_turns_away() {
     assert!(busy.run_out(all).await.iter().all(|answer| answer.code() == 200));
     busy.until(0, 0).await;
     assert_eq!(busy.cluster.faults().load("it").unwrap().rejected, 1);
+    let state = serde_json::to_value(busy.cluster.faults().state()).unwrap();
+    let load = serde_json::json!({"executing": 0, "waiting": 0, "rejected": 1, "retryAfter": 1});
+    assert_eq!(state["sets"][0]["rules"][0]["load"], load);
     let journal = busy.cluster.journal().entries();
     assert_eq!(journal.iter().filter(|entry| entry.code == 429).count(), 1);
 }

@@ -111,7 +111,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("goaway-lower", "HTTP/2: of ten reads at once the server answers some, and GOAWAY leaves out the newest three")
             .tls()
             .many(10)
-            .faults("  - {id: fault, when: {resource: configmaps, verb: get, protocol: h2, nth: 1, per: rule}, do: {goaway: {streamsBack: 3}}}")
+            .faults(
+                // The others are not answered before.
+                "  - {id: fault, when: {resource: configmaps, verb: get, protocol: h2, nth: 1, per: rule}, do: {goaway: {streamsBack: 3}}}\n  \
+                   - {id: slow, when: {resource: configmaps, verb: get, protocol: h2, after: 1, per: rule}, do: {delay: 500ms}}",
+            )
             .call("burst", json!({"namespace": "default", "names": (0..10).map(|n| format!("a-{n:03}")).collect::<Vec<_>>()}))
             .lives("recovers", Expect::Succeeds)
             .polite("no-storm", Expect::RequestsPerOperation(2.5)),
@@ -138,6 +142,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .mirror(20)
             .must("mirrors", Expect::Mirrors)
             .polite("few-lists", Expect::Lists(2)),
+        scenario("cancelled-body", "HTTP/2: the body of a list breaks off with RST_STREAM CANCEL, for ever")
+            .tls()
+            .many(40)
+            .fault("verb: list, protocol: h2", "{rst-stream: {code: CANCEL, afterBytes: 2000}}")
+            .watched(Watched::Lists)
+            .call_within("list", json!({"namespace": "default"}), Duration::from_secs(4))
+            .must("no-part-for-the-whole", Expect::FailsOrLists(41))
+            .lives("settles", Expect::EndsWithin(Duration::from_secs(8))),
         scenario("refused-stream-create", "HTTP/2: a create gets RST_STREAM REFUSED_STREAM, once")
             .tls()
             .fault("verb: create, first: 1, protocol: h2", "refused-stream")

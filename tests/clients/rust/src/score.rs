@@ -100,7 +100,8 @@ impl Kube {
         let maps = match silence {
             None => self.maps.clone(),
             Some(silence) => {
-                let config = Config { read_timeout: Some(silence), ..self.config.clone() };
+                let mut config = self.config.clone();
+                config.read_timeout = Some(silence);
                 Api::namespaced(KubeClient::try_from(config).map_err(|e| failure(&e))?, "default")
             }
         };
