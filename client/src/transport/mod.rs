@@ -11,6 +11,7 @@ mod pool;
 mod proxy;
 mod round_trip;
 mod tls;
+mod whole;
 
 pub(crate) use auth::Credentials;
 pub use body::Body;
