@@ -312,7 +312,7 @@ impl Engine {
             self.index.candidates(subject)
         };
         for &position in candidates {
-            if trace.is_none() && !self.looks.admit(position, subject.sight()) {
+            if trace.is_none() && !subject.may_be_of(&self.looks, position) {
                 continue;
             }
             let Some(entry) = self.rules.get(position) else { continue };

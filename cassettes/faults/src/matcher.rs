@@ -92,9 +92,9 @@ impl<'a> Subject<'a> {
         self.verb
     }
 
-    /// What a first look shows.
-    pub(crate) fn sight(&self) -> &Sight {
-        &self.sight
+    /// Whether a closer look at a rule is worth while.
+    pub(crate) fn may_be_of(&self, looks: &Looks, rule: usize) -> bool {
+        looks.admit(rule, &self.sight) && looks.admit_members(rule, &self.sight, &self.facts)
     }
 }
 

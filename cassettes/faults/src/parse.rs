@@ -296,7 +296,7 @@ impl Reader {
         let triggers = [
             self.text(fields.get("rule")).map(Trigger::Rule),
             self.text(fields.get("mark")).map(Trigger::Mark),
-            fields.get("event").map(|(node, path)| Trigger::Event(self.event(node, path))),
+            fields.get("event").map(|(node, path)| Trigger::Event(self.event(node, &path))),
             self.duration(fields.get("idle")).map(Trigger::Idle),
         ];
         let mut triggers = triggers.into_iter().flatten();

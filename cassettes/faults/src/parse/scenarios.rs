@@ -63,7 +63,7 @@ impl Reader {
         let on = Advance {
             mark: self.text(fields.get("mark")),
             count: self.count(fields.get("count")),
-            event: fields.get("event").map(|(node, path)| self.event(node, path)),
+            event: fields.get("event").map(|(node, path)| self.event(node, &path)),
             after: self.duration(fields.get("after")),
         };
         if matches!(node, Node::Map(members) if members.is_empty()) {
@@ -72,7 +72,7 @@ impl Reader {
         on
     }
 
-    pub(super) fn event(&mut self, node: &Node, path: Path) -> EventPattern {
+    pub(super) fn event(&mut self, node: &Node, path: &Path) -> EventPattern {
         let fields = self.fields(node, path.clone(), &EVENT, "`event`");
         let mut event = EventPattern {
             resource: self.text(fields.get("resource")).unwrap_or_default(),
@@ -89,7 +89,7 @@ impl Reader {
                     self.say(ProblemKind::Contradiction, path, message);
                 }
                 (None, [resource, namespace, name]) => {
-                    event = event.resource(*resource).namespace(*namespace).name(*name)
+                    event = event.resource(*resource).namespace(*namespace).name(*name);
                 }
                 (None, [resource, name]) => event = event.resource(*resource).name(*name),
                 (None, _) => {
