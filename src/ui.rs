@@ -11,9 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use rehearsal_cassettes::format::fold;
 use rehearsal_cassettes::format::model::{Document, Header, Sealed};
-use rehearsal_cassettes::record::{
-    Clean, Names, RecordError, RecordLayer, Recorder, RecorderOptions, Redaction, Sink, TapeClock,
-};
+use rehearsal_cassettes::record::{Clean, Names, RecordError, Recorder, RecorderOptions, Redaction, Sink, TapeClock};
 use rehearsal_cassettes::redact::{Key, Policy, Redactor};
 use rehearsal_cassettes::review::{Timeline, live_page};
 use rehearsal_fakeserver::{FakeServerBuilder, Handler};
@@ -47,7 +45,7 @@ pub fn with_page(builder: FakeServerBuilder) -> anyhow::Result<FakeServerBuilder
     let clean = Redaction::new(Redactor::new(Policy::default(), &Key::random()?));
     let sink = RingSink { ring: ring.clone(), clean };
     let recorder = Recorder::start(RecorderOptions::new(header.clone(), clock, "ui"), Box::new(sink))?;
-    let record = ServerLayer(RecordLayer::new(recorder, Names::by_user_agent()));
+    let record = ServerLayer { recorder, names: Names::by_user_agent() };
     Ok(builder.layer(PageLayer { record, ring, header: Arc::new(header) }))
 }
 

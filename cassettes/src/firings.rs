@@ -5,8 +5,9 @@
 //! the server is on the tape with that answer, and is no part of what the server said.
 
 use crate::format::Tree;
-use crate::format::model::{Entry, Mark, PlanFacts, Tape};
-use rehearsal_faults::{Firing, Plan};
+use crate::format::model::{End, Entry, Mark, PlanFacts, Tape};
+use rehearsal_fault_wire::{Record, Severed};
+use rehearsal_faults::{Action, Cut, Firing, Plan};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
@@ -30,6 +31,30 @@ pub fn note(firing: &Firing, asked: bool) -> Tree {
         members.push((UNASKED.to_owned(), Tree::Bool(true)));
     }
     tree
+}
+
+/// Whether a rule has put the request off rather than answered in the server's place: the server gets it later.
+#[must_use]
+pub fn is_late(firings: &[Firing]) -> bool {
+    firings.iter().flat_map(|firing| &firing.actions).any(|action| matches!(action, Action::CommitLater { .. }))
+}
+
+/// How an exchange ends that rules have cut off.
+#[must_use]
+pub fn end_of(severed: &Severed) -> End {
+    match severed {
+        Severed::Connection(Cut::Reset, _) => End::Reset { code: None },
+        Severed::Connection(Cut::Eof | Cut::TlsEof, _) => End::EofNoNotify,
+        Severed::Connection(Cut::HalfOpen, _) => End::Timeout,
+        Severed::Connection(Cut::Clean, _) => End::Complete,
+        Severed::Stream(code) => End::Reset { code: Some(code.code()) },
+        Severed::GoAway(_) => End::ServerGoaway,
+    }
+}
+
+/// What a session asks at the end of its exchange: everything that has fired for it.
+pub fn witness(record: Record) -> impl Fn() -> Vec<Tree> + Send + Sync + 'static {
+    move || record.firings().iter().map(|firing| note(firing, true)).collect()
 }
 
 /// What the header of a tape says of the plans in force; none for no plans.

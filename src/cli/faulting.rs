@@ -28,6 +28,20 @@ pub(super) struct Faulting {
     expected: usize,
 }
 
+/// The token of a proxy's admin API: the one that was given, or one that nobody can guess.
+///
+/// # Errors
+/// A machine without randomness.
+pub(super) fn admin_token(given: Option<&String>) -> anyhow::Result<String> {
+    use rand::TryRngCore as _;
+    if let Some(token) = given.filter(|token| !token.is_empty()) {
+        return Ok(token.clone());
+    }
+    let mut bytes = [0_u8; 24];
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("randomness for the admin token")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Reads plans and arms them.
 ///
 /// # Errors

@@ -78,6 +78,10 @@ pub struct RecordArgs {
     /// `rehearsal faults`).
     #[arg(long, value_name = "PLAN")]
     pub faults: Vec<PathBuf>,
+    /// Token of the admin API at `/_rehearsal/v1/faults`; random by default, and given to the command as
+    /// REHEARSAL_ADMIN_TOKEN.
+    #[arg(long, env = "REHEARSAL_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
@@ -107,12 +111,14 @@ pub(super) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let lanes = Lanes::new(args.lane.iter().map(|lane| lane.split_once('=').map_or(lane.as_str(), |(name, _)| name)))?;
     let faulting = faulting::armed(&args.faults, Abilities { tls: true, supervises: !args.command.is_empty() })?;
     let mut stage = Stage::set(&args, mode, start, lanes, &faulting.plans)?;
-    let proxy = stage.proxy(&args)?.faults(faulting.faults.clone()).start(recording::now()).await?;
+    let token = faulting::admin_token(args.admin_token.as_ref())?;
+    let builder = stage.proxy(&args)?.faults(faulting.faults.clone()).admin_token(&token);
+    let proxy = builder.start(recording::now()).await?;
     args.place.hand_out(&proxy, &stage.namespace)?;
     if let Some(recorder) = &stage.recorder {
         args.scope.watch_over(recorder);
     }
-    let outcome = attend(&args, &proxy, stage.recorder.as_ref()).await;
+    let outcome = attend(&args, &proxy, &token, stage.recorder.as_ref()).await;
     let tally = faulting.tally();
     proxy.shutdown().await;
     // A command that was told to end, by the signals that are passed on to it, has not failed.
@@ -302,7 +308,12 @@ fn cluster(args: &RecordArgs) -> anyhow::Result<(Config, String)> {
 }
 
 /// Waits for the command, or for a signal where there is none.
-async fn attend(args: &RecordArgs, proxy: &Proxy, recorder: Option<&Recorder>) -> anyhow::Result<ExitCode> {
+async fn attend(
+    args: &RecordArgs,
+    proxy: &Proxy,
+    token: &str,
+    recorder: Option<&Recorder>,
+) -> anyhow::Result<ExitCode> {
     let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir().context("make a temporary directory")?;
     let kubeconfig = args.kubeconfig_out.clone().unwrap_or_else(|| dir.path().join("kubeconfig"));
     let configs = write_kubeconfigs(proxy, &kubeconfig, dir.path())?;
@@ -315,7 +326,7 @@ async fn attend(args: &RecordArgs, proxy: &Proxy, recorder: Option<&Recorder>) -
     tokio::select! {
         code = async {
             match args.command.split_first() {
-                Some((program, arguments)) => supervise(program, arguments, proxy, &kubeconfig, &configs).await,
+                Some((program, arguments)) => supervise(program, arguments, proxy, token, &kubeconfig, &configs).await,
                 None => until_interrupted(args, proxy, &kubeconfig).await,
             }
         } => code,
@@ -338,11 +349,17 @@ pub(super) async fn supervise(
     program: &OsString,
     arguments: &[OsString],
     proxy: &Proxy,
+    token: &str,
     kubeconfig: &Path,
     configs: &[(String, PathBuf)],
 ) -> anyhow::Result<ExitCode> {
     let mut command = Command::new(program);
-    command.args(arguments).env("KUBECONFIG", kubeconfig).env("REHEARSAL_URL", proxy.url()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env("KUBECONFIG", kubeconfig)
+        .env("REHEARSAL_URL", proxy.url())
+        .env("REHEARSAL_ADMIN_TOKEN", token)
+        .kill_on_drop(true);
     for (lane, path) in configs {
         let upper: String =
             lane.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();

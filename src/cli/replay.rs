@@ -111,6 +111,10 @@ pub struct ReplayArgs {
     /// Otherwise a fault plan, which is asked anew (repeatable).
     #[arg(long, value_name = "recorded|PLAN")]
     pub faults: Vec<PathBuf>,
+    /// Token of the admin API at `/_rehearsal/v1/faults`; random by default, and given to the command as
+    /// REHEARSAL_ADMIN_TOKEN.
+    #[arg(long, env = "REHEARSAL_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
@@ -167,13 +171,14 @@ pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let names = lanes(&args, &tape);
     let lanes = Lanes::new(names.iter().map(String::as_str))?;
     let (builder, engine) = start(&args, &tape, lanes).await?;
-    let builder = builder.port(args.port).faults(faulting.faults.clone());
+    let token = faulting::admin_token(args.admin_token.as_ref())?;
+    let builder = builder.port(args.port).faults(faulting.faults.clone()).admin_token(&token);
     let builder = match faulting.lanes.take() {
         Some(told) => builder.fault_lanes(told),
         None => builder,
     };
     let proxy = builder.start(recording::now()).await?;
-    let code = attend(&args, &proxy).await;
+    let code = attend(&args, &proxy, &token).await;
     let tally = faulting.tally();
     proxy.shutdown().await;
     let verdict = match conclude(&args, &engine).await? {
@@ -231,12 +236,12 @@ fn pace(args: &ReplayArgs) -> Pace {
     }
 }
 
-async fn attend(args: &ReplayArgs, proxy: &Proxy) -> anyhow::Result<ExitCode> {
+async fn attend(args: &ReplayArgs, proxy: &Proxy, token: &str) -> anyhow::Result<ExitCode> {
     let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir().context("make a temporary directory")?;
     let kubeconfig = args.kubeconfig_out.clone().unwrap_or_else(|| dir.path().join("kubeconfig"));
     let configs = write_kubeconfigs(proxy, &kubeconfig, dir.path())?;
     if let Some((program, arguments)) = args.command.split_first() {
-        return supervise(program, arguments, proxy, &kubeconfig, &configs).await;
+        return supervise(program, arguments, proxy, token, &kubeconfig, &configs).await;
     }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

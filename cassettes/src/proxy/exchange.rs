@@ -1,6 +1,7 @@
 //! One request through the proxy: whose is it, where does its answer come from, and what is it told.
 
-use super::faults::{Asked, LaneName, ProxyHost, Unasked, describe, witness};
+use super::admin;
+use super::faults::{Asked, LaneName, ProxyHost, Unasked, describe};
 use super::lanes::Lanes;
 use super::outward::Ended;
 use super::policy::Policy;
@@ -8,6 +9,7 @@ use super::refusal;
 use super::serve::Shared;
 use super::upgrade;
 use super::upstream::{Channel, ProxyBody, UpstreamError, UpstreamFailure};
+use crate::firings::witness;
 use crate::mode::Action;
 use crate::record::{
     AUDIT_ID, Chained, Exchange, MAX_REQUEST, Outcome, RequestHead, Session, Streaming, Tee, Trail, Trouble, audit,
@@ -49,6 +51,9 @@ pub(super) struct Client {
 
 /// Answers a request, past the fault rules. An error ends the exchange in the way the upstream or a rule ends it.
 pub(super) async fn answer(client: &Arc<Client>, request: Request<Incoming>) -> Result<Response<FaultBody>, Ended> {
+    if request.uri().path().starts_with(admin::PREFIX) {
+        return Ok(admin::answer(&client.shared, request).await.map(FaultBody::plain));
+    }
     let Some(lane) = client.shared.lanes.of(request.headers()) else {
         return Ok(refusal::no_lane().map(FaultBody::plain));
     };

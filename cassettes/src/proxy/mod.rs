@@ -5,6 +5,7 @@
 //! where a mode wants answers from a tape they come from a [`Replay`]. Fault plans act on what the client sees, in front of
 //! all of it.
 
+mod admin;
 mod authority;
 mod compare;
 mod connection;

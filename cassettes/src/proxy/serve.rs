@@ -53,6 +53,7 @@ pub struct ProxyBuilder {
     tls: bool,
     namespace: String,
     faults: Option<Faults>,
+    admin_token: String,
     fault_lanes: Option<BTreeMap<String, String>>,
 }
 
@@ -74,6 +75,7 @@ pub(super) struct Shared {
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) faults: Faults,
     pub(super) host: ProxyHost,
+    pub(super) admin_token: String,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
@@ -120,6 +122,11 @@ impl ProxyBuilder {
         Self { faults: Some(faults), ..self }
     }
 
+    /// Bearer token of the admin API, below `/_rehearsal/v1/faults`. Default: none, and nobody gets in.
+    pub fn admin_token(self, token: impl Into<String>) -> Self {
+        Self { admin_token: token.into(), ..self }
+    }
+
     /// What fault rules know lanes by, where that is not their names; lanes that are not named here are unknown to rules.
     /// For firings of a recording that told lanes in another way.
     pub fn fault_lanes(self, lanes: BTreeMap<String, String>) -> Self {
@@ -147,6 +154,7 @@ impl ProxyBuilder {
             authority,
             faults: self.faults.unwrap_or_else(none),
             host: ProxyHost::new(self.fault_lanes),
+            admin_token: self.admin_token,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -168,6 +176,7 @@ impl Proxy {
             tls: true,
             namespace: String::new(),
             faults: None,
+            admin_token: String::new(),
             fault_lanes: None,
         }
     }

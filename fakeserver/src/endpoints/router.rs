@@ -11,6 +11,7 @@ use super::{
 use crate::auth::RequestAttributes;
 use crate::catalog::ResourceInfo;
 use crate::faults::{self, ServerHost, View, ViewedStorage};
+use crate::front::Beneath;
 use crate::handle::Core;
 use crate::registry::Registry;
 use crate::serve::Port;
@@ -89,7 +90,12 @@ async fn faulted(core: &Arc<Core>, mut request: Request<Body>, line: Option<Line
         let core = handler.clone();
         async move {
             let write = request.extensions_mut().remove::<WriteFaults>();
-            Ok::<_, std::convert::Infallible>(faults::scoped(write, handle(&core, request)).await)
+            let beneath = request.extensions().get::<Beneath>().cloned();
+            let answer = faults::scoped(write, handle(&core, request)).await;
+            Ok::<_, std::convert::Infallible>(match beneath {
+                Some(beneath) => beneath.see(answer).await,
+                None => answer,
+            })
         }
     });
     let mut service = FaultLayer::new(core.faults.clone(), ServerHost(Arc::downgrade(core))).layer(service);

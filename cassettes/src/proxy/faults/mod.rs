@@ -14,7 +14,7 @@ pub(super) use facts::describe;
 pub(super) use greet::{Greeting, greet, shut};
 pub(super) use host::{Asked, LaneName, ProxyHost};
 pub use limits::Abilities;
-pub(super) use notes::{Unasked, witness};
+pub(super) use notes::Unasked;
 
 use futures::future::BoxFuture;
 use rehearsal_fault_wire::{Faults, Time};

@@ -1,22 +1,15 @@
 //! What has fired, on its way to the tape.
 
 use super::super::serve::Shared;
-use crate::firings::note;
-use crate::format::Tree;
+use crate::firings::{end_of, is_late, note};
 use crate::format::model::End;
-use crate::mode::Action as Doing;
+use crate::mode::Action;
 use crate::record::{Exchange, RecordError, RequestHead, Trail};
 use bytes::Bytes;
 use http::Response;
 use http_body_util::BodyExt as _;
 use rehearsal_fault_wire::{FaultBody, Record, Severed};
-use rehearsal_faults::{Action, Cut};
 use std::sync::Arc;
-
-/// What a session asks at the end of its exchange: everything that has fired for it.
-pub(in crate::proxy) fn witness(record: Record) -> impl Fn() -> Vec<Tree> + Send + Sync + 'static {
-    move || record.firings().iter().map(|firing| note(firing, true)).collect()
-}
 
 /// A request that may be answered without the upstream.
 pub(in crate::proxy) struct Unasked {
@@ -37,8 +30,8 @@ impl Unasked {
     ) -> Result<Response<FaultBody>, RecordError> {
         let firings = record.firings();
         // One that is stored later reaches the upstream later, and is on the tape then.
-        let later = firings.iter().flat_map(|f| &f.actions).any(|action| matches!(action, Action::CommitLater { .. }));
-        let kept = shared.policy.action(false, &self.head) == Doing::Record;
+        let later = is_late(&firings);
+        let kept = shared.policy.action(false, &self.head) == Action::Record;
         let Some(recorder) = shared.recorder.as_ref().filter(|_| kept && !later) else { return Ok(answer) };
         let Self { lane, conn, head, body, trail } = self;
         let id = recorder.next_id();
@@ -55,17 +48,5 @@ impl Unasked {
         session.end(End::Complete);
         session.settled().await?;
         Ok(Response::from_parts(parts, FaultBody::plain(http_body_util::Full::new(bytes))))
-    }
-}
-
-/// How an exchange ends that rules have cut off.
-fn end_of(severed: &Severed) -> End {
-    match severed {
-        Severed::Connection(Cut::Reset, _) => End::Reset { code: None },
-        Severed::Connection(Cut::Eof | Cut::TlsEof, _) => End::EofNoNotify,
-        Severed::Connection(Cut::HalfOpen, _) => End::Timeout,
-        Severed::Connection(Cut::Clean, _) => End::Complete,
-        Severed::Stream(code) => End::Reset { code: Some(code.code()) },
-        Severed::GoAway(_) => End::ServerGoaway,
     }
 }
