@@ -67,7 +67,8 @@ pub(super) async fn at(args: AtArgs) -> anyhow::Result<ExitCode> {
     let form = if args.exact { Manifests::Exact } else { Manifests::Appliable };
     let there = history.at(revision).len();
     let name = args.tape.display();
-    let text = format!("# {name} at resourceVersion {revision}: {there} objects\n{}", to_manifests(&history, revision, form));
+    let text =
+        format!("# {name} at resourceVersion {revision}: {there} objects\n{}", to_manifests(&history, revision, form));
     match &args.output {
         Some(path) => write_atomically(path, &text).with_context(|| format!("write {}", path.display()))?,
         None => super::tape::quiet_pipe(io::stdout().lock().write_all(text.as_bytes()))?,
@@ -97,7 +98,8 @@ impl MomentArgs {
 
 /// The mark that a text means.
 fn marked<'t>(tape: &'t Tape, text: &str) -> anyhow::Result<&'t Mark> {
-    let marks = || tape.entries.iter().filter_map(|entry| if let Entry::Mark(mark) = entry { Some(mark) } else { None });
+    let marks =
+        || tape.entries.iter().filter_map(|entry| if let Entry::Mark(mark) = entry { Some(mark) } else { None });
     if let Some(mark) = marks().find(|mark| mark.text == text) {
         return Ok(mark);
     }

@@ -48,7 +48,12 @@ pub struct ConvertArgs {
     #[arg(value_name = "FILE")]
     pub input: PathBuf,
     /// What to make of it.
-    #[arg(long, value_enum, required_unless_present = "from", default_value_if("from", clap::builder::ArgPredicate::IsPresent, "tape"))]
+    #[arg(
+        long,
+        value_enum,
+        required_unless_present = "from",
+        default_value_if("from", clap::builder::ArgPredicate::IsPresent, "tape")
+    )]
     pub to: Option<Form>,
     /// What a tape is made of (default, with `--to tape`: an audit log). What is secret in it is redacted.
     #[arg(long, value_enum)]

@@ -7,10 +7,10 @@ mod server;
 mod tape;
 mod upstream;
 
+pub use expiry::{age_of_expiry, is_expired};
 pub use outcome::outcome_of;
 pub(crate) use server::{ClusterClock, Mapped, body_of};
 pub use server::{ServerRecorder, record_server};
 pub(crate) use tape::now;
-pub use expiry::{age_of_expiry, is_expired};
 pub use tape::{OnFailure, Recording, RecordingOptions, RedactionOptions, Start, start};
 pub use upstream::ConfigUpstream;

@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use rehearsal_cassettes::{Filter, Mode};
 use rehearsal_cassettes::format::model::{Clock, Entry, Header, Lane, Micros, Recorded, Role, Seq, Tape};
 use rehearsal_cassettes::format::{self, Seal, load, paths};
 use rehearsal_cassettes::record::{
     Limits, Recorder, RecorderOptions, Redaction, Summary, SystemClock, TapeClock, TapePaths, TapeSink,
 };
 use rehearsal_cassettes::redact::{Key, Policy, Redactor};
+use rehearsal_cassettes::{Filter, Mode};
 use rehearsal_client::Secret;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -131,9 +131,8 @@ fn moment(entry: &Value, at: &str, prefix: &str) -> Result<Result<Moment, &'stat
     if status == 101 {
         return Ok(Err("an upgraded connection"));
     }
-    let began: Timestamp = text(entry, "/startedDateTime")
-        .parse()
-        .map_err(|_| member("startedDateTime", "is no time of RFC 3339"))?;
+    let began: Timestamp =
+        text(entry, "/startedDateTime").parse().map_err(|_| member("startedDateTime", "is no time of RFC 3339"))?;
     let path = rest.split('#').next().unwrap_or_default();
     let slash = if path.starts_with('/') { "" } else { "/" };
     let uri: Uri = format!("{slash}{path}").parse().map_err(|_| member("request.url", "is no URL"))?;
@@ -147,13 +146,13 @@ fn moment(entry: &Value, at: &str, prefix: &str) -> Result<Result<Moment, &'stat
     let body = match sent {
         Some(data) => {
             let encoding = text(data, "/_encoding");
-            let bytes = bytes(text(data, "/text"), encoding).ok_or_else(|| member("request.postData", "is no base64"))?;
+            let bytes =
+                bytes(text(data, "/text"), encoding).ok_or_else(|| member("request.postData", "is no base64"))?;
             body_of(media(&asked, text(data, "/mimeType")).as_str(), &bytes)
         }
         None => None,
     };
-    let request =
-        Request { method, path, query, headers: request_headers(&asked), body, ..Request::default() };
+    let request = Request { method, path, query, headers: request_headers(&asked), body, ..Request::default() };
     let millis = |pointer: &str| entry.pointer(pointer).and_then(Value::as_f64).filter(|ms| *ms >= 0.0);
     let before = ["blocked", "dns", "connect", "send", "wait"].map(|name| millis(&format!("/timings/{name}")));
     let wait: f64 = before.iter().flatten().sum();
@@ -214,8 +213,7 @@ fn events(request: &Request, status: u16, bytes: &[u8]) -> Option<Vec<Frame>> {
         return None;
     }
     let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let frames: Vec<Frame> =
-        lines.map(|line| Frame { content: Body::from_json(line), ..Frame::default() }).collect();
+    let frames: Vec<Frame> = lines.map(|line| Frame { content: Body::from_json(line), ..Frame::default() }).collect();
     let is_event = |frame: &Frame| frame.content.json().is_some_and(|tree| tree.get("object").is_some());
     frames.iter().all(is_event).then_some(frames)
 }
@@ -344,7 +342,9 @@ mod tests {
     use crate::convert::to_har;
 
     fn browser(entries: &str) -> String {
-        format!(r#"{{"log":{{"version":"1.2","creator":{{"name":"WebInspector","version":"537"}},"entries":[{entries}]}}}}"#)
+        format!(
+            r#"{{"log":{{"version":"1.2","creator":{{"name":"WebInspector","version":"537"}},"entries":[{entries}]}}}}"#
+        )
     }
 
     const LIST: &str = r#"{"startedDateTime":"2026-01-02T03:04:05.100Z","time":7.5,

@@ -151,7 +151,9 @@ mod tests {
 
     fn pod(revision: u32, more: &str) -> String {
         let filler = "x".repeat(200);
-        format!(r#"{{"kind":"Pod","metadata":{{"name":"a","uid":"u","resourceVersion":"{revision}"}},"spec":{{"f":"{filler}"}}{more}}}"#)
+        format!(
+            r#"{{"kind":"Pod","metadata":{{"name":"a","uid":"u","resourceVersion":"{revision}"}},"spec":{{"f":"{filler}"}}{more}}}"#
+        )
     }
 
     fn tape(frames: Vec<Frame>) -> Tape {

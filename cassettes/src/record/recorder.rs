@@ -470,8 +470,10 @@ mod tests {
         assert_eq!(recorder.retired().await, "1500 bytes were recorded");
         let summary = recorder.seal().await.unwrap();
         let documents = sink.documents();
-        let texts: Vec<_> =
-            documents.iter().filter_map(|d| if let Document::Mark(m) = d { Some(m.text.as_str()) } else { None }).collect();
+        let texts: Vec<_> = documents
+            .iter()
+            .filter_map(|d| if let Document::Mark(m) = d { Some(m.text.as_str()) } else { None })
+            .collect();
         assert_eq!(texts, ["0", "1", "2", "the recording ended: 1500 bytes were recorded"]);
         assert_eq!((summary.sealed.drops, documents.len()), (0, 6));
     }

@@ -1,9 +1,9 @@
 //! Redaction of a tape that is whole already: recorded elsewhere, imported, or recorded under older rules. Both passes
 //! at once, since everything there is to know is there. Capturing traffic as it passes is the recorder's.
 
+use super::Redactor;
 use super::dictionary::Reach;
 use super::walk::pseudonymous;
-use super::Redactor;
 use crate::format::Tree;
 use crate::format::model::{Entry, Redaction, Tape};
 

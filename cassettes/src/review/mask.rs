@@ -197,7 +197,10 @@ mod tests {
     #[test]
     fn a_mask_comes_back_from_its_text() {
         let text = mask().to_yaml();
-        assert!(text.contains("  pods:\n  - spec.containers.*.env.*.value\n  - spec.nodeName\n") || text.contains('"'), "{text}");
+        assert!(
+            text.contains("  pods:\n  - spec.containers.*.env.*.value\n  - spec.nodeName\n") || text.contains('"'),
+            "{text}"
+        );
         assert_eq!(Mask::from_yaml(&text).unwrap(), mask());
         assert_eq!(Mask::from_yaml(&Mask::default().to_yaml()).unwrap(), Mask::default());
         assert_eq!(mask().len(), 3);

@@ -97,14 +97,13 @@ impl Trace {
                 "ph": "i", "s": "t", "cat": "event", "name": format!("{kind} {object}").trim(), "pid": pid, "tid": tid,
                 "ts": ts, "args": {"seq": seq, "resourceVersion": revision},
             }));
-            let Some((cause, from)) = at(*cause).and_then(|at| Some((timeline.calls.get(at)?, threads.get(at)?))) else {
+            let Some((cause, from)) = at(*cause).and_then(|at| Some((timeline.calls.get(at)?, threads.get(at)?)))
+            else {
                 continue;
             };
             // An arrow begins within the slice of the write, whose answer may come later than its event.
             let start = ts.clamp(micros(cause.from), micros(cause.to).max(micros(cause.from)));
-            let arrow = |ph: &str, pid: usize, tid: usize, ts: u64| {
-                json!({"ph": ph, "bp": "e", "cat": "cause", "name": "cause", "id": n + 1, "pid": pid, "tid": tid, "ts": ts})
-            };
+            let arrow = |ph: &str, pid: usize, tid: usize, ts: u64| json!({"ph": ph, "bp": "e", "cat": "cause", "name": "cause", "id": n + 1, "pid": pid, "tid": tid, "ts": ts});
             self.events.push(arrow("s", cause.lane + 1, *from, start));
             self.events.push(arrow("f", pid, *tid, ts));
         }

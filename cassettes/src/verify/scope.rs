@@ -1,5 +1,6 @@
 //! [`Scope`]: which part of an answer a tape wants compared. Recordings want all of it; imported transcripts say more.
 
+use super::check::{Live, content};
 use crate::format::Tree;
 use crate::format::model::{Call, Extra};
 use serde_json::Value;
@@ -18,6 +19,50 @@ pub struct Scope {
     pub ignore: Vec<String>,
     /// Dotted paths of lists in the answer whose order says nothing.
     pub sort: Vec<String>,
+    /// Who manages which fields is compared too.
+    pub managed_fields: bool,
+    /// The request is sent again until this holds of its answer: what it waits for happens by itself.
+    pub until: Option<Until>,
+}
+
+/// What a request waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// A status code.
+    Status(u16),
+    /// A text at a dotted path of the body.
+    Text(String, String),
+}
+
+impl Until {
+    fn of(tree: &Tree) -> Option<Self> {
+        if let Some(Tree::Int(status)) = tree.get("status") {
+            return u16::try_from(*status).ok().map(Self::Status);
+        }
+        let (path, equals) = (tree.text_at(&["path"]), tree.text_at(&["equals"]));
+        (!path.is_empty()).then(|| Self::Text(path.to_owned(), equals.to_owned()))
+    }
+
+    fn member(&self) -> Tree {
+        let entries = match self {
+            Self::Status(status) => vec![("status".to_owned(), Tree::Int(i64::from(*status)))],
+            Self::Text(path, equals) => {
+                vec![("path".to_owned(), path.as_str().into()), ("equals".to_owned(), equals.as_str().into())]
+            }
+        };
+        Tree::Map(entries)
+    }
+
+    /// Whether it holds. `text` puts live values into what the tape says.
+    pub fn holds(&self, live: &Live, text: impl Fn(&str) -> String) -> bool {
+        match self {
+            Self::Status(status) => live.status == *status,
+            Self::Text(path, equals) => {
+                let body = live.body.as_ref().and_then(content);
+                body.as_ref().and_then(|body| lookup(body, path)).and_then(Tree::as_str) == Some(text(equals).as_str())
+            }
+        }
+    }
 }
 
 impl Scope {
@@ -34,6 +79,8 @@ impl Scope {
             only: texts("only"),
             ignore: texts("ignore"),
             sort: texts("sort"),
+            managed_fields: tree.get("managedFields") == Some(&Tree::Bool(true)),
+            until: tree.get("until").and_then(Until::of),
         }
     }
 
@@ -50,6 +97,10 @@ impl Scope {
                 entries.push((key.to_owned(), Tree::List(items)));
             }
         }
+        if self.managed_fields {
+            entries.push(("managedFields".to_owned(), Tree::Bool(true)));
+        }
+        entries.extend(self.until.as_ref().map(|until| ("until".to_owned(), until.member())));
         if entries.is_empty() { Vec::new() } else { vec![(MEMBER.to_owned(), Tree::Map(entries))] }
     }
 
@@ -124,6 +175,8 @@ mod tests {
         let scope = Scope {
             ignore: vec!["body.a.*.b".into(), "headers.x".into()],
             sort: vec!["body.l".into()],
+            managed_fields: true,
+            until: Some(Until::Text("status.phase".into(), "Active".into())),
             ..Scope::default()
         };
         let call = Call { extra: scope.members(), ..Call::default() };
