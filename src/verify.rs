@@ -204,7 +204,7 @@ impl<'t> Run<'t> {
         let mut live = self.whole(answer).await.with_context(context)?;
         if let Some(until) = Scope::of(call).until {
             let deadline = Instant::now() + self.options.patience;
-            while !until.holds(&live, |text| self.bindings.text(text)) && Instant::now() < deadline {
+            while !until.holds(&live, &self.bindings) && Instant::now() < deadline {
                 tokio::time::sleep(AGAIN).await;
                 let answer = self.send(call, &asked).await.with_context(context)?;
                 live = self.whole(answer).await.with_context(context)?;

@@ -191,8 +191,8 @@ impl Importer {
         let until = self.substitute(until);
         match (until.get("status"), until.get("path"), until.get("equals")) {
             (Some(Tree::Int(status)), None, _) => Ok(Until::Status(u16::try_from(*status).unwrap())),
-            (None, Some(Tree::Text(path)), Some(Tree::Text(equals))) => Ok(Until::Text(path.clone(), equals.clone())),
-            _ => Err("asks until something holds that is no text"),
+            (None, Some(Tree::Text(path)), Some(equals)) => Ok(Until::Value(path.clone(), equals.clone())),
+            _ => Err("asks until something holds that cannot be said here"),
         }
     }
 
@@ -233,7 +233,8 @@ impl Importer {
             ("user-agent".to_owned(), "oracle/1".to_owned()),
         ]);
         let body = if let Some(tree) = step.get("body") {
-            Some(Body::Json { tree: tree.clone(), render: Render::COMPACT })
+            // As the player of the transcripts wrote it: some messages quote the bytes.
+            Some(Body::Json { tree: tree.clone(), render: Render { spaced: true, ascii: true, ..Render::COMPACT } })
         } else if let Some(text) = step.get("rawBody").and_then(Tree::as_str) {
             Some(Body::from_json(text.as_bytes()))
         } else {

@@ -1,6 +1,7 @@
 //! One request through the proxy: whose is it, where does its answer come from, and what is it told.
 
 use super::lanes::Lanes;
+use super::mark;
 use super::policy::Policy;
 use super::refusal;
 use super::serve::Shared;
@@ -43,6 +44,9 @@ pub(super) struct Client {
 pub(super) async fn answer(client: &Client, request: Request<Incoming>) -> Result<Response<ProxyBody>, UpstreamError> {
     let (mut parts, body) = request.into_parts();
     let Some(lane) = client.shared.lanes.of(&parts.headers) else { return Ok(refusal::no_lane()) };
+    if mark::is_one(&parts) {
+        return Ok(mark::answer(client.shared.recorder.as_ref(), body).await);
+    }
     let head = RequestHead::of(&parts);
     Lanes::strip(&mut parts.headers);
     if upgrade::is_wanted(&parts) {

@@ -10,6 +10,7 @@ mod connection;
 mod exchange;
 mod kubeconfig;
 mod lanes;
+mod mark;
 mod policy;
 mod refusal;
 mod serve;

@@ -1,5 +1,6 @@
 //! [`Scope`]: which part of an answer a tape wants compared. Recordings want all of it; imported transcripts say more.
 
+use super::bindings::Bindings;
 use super::check::{Live, content};
 use crate::format::Tree;
 use crate::format::model::{Call, Extra};
@@ -9,7 +10,7 @@ use serde_json::Value;
 const MEMBER: &str = "compare";
 
 /// Which part of an answer is compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scope {
     /// The status code alone; the body is there to learn from.
     pub status: bool,
@@ -26,12 +27,12 @@ pub struct Scope {
 }
 
 /// What a request waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Until {
     /// A status code.
     Status(u16),
-    /// A text at a dotted path of the body.
-    Text(String, String),
+    /// A value at a dotted path of the body.
+    Value(String, Tree),
 }
 
 impl Until {
@@ -39,27 +40,28 @@ impl Until {
         if let Some(Tree::Int(status)) = tree.get("status") {
             return u16::try_from(*status).ok().map(Self::Status);
         }
-        let (path, equals) = (tree.text_at(&["path"]), tree.text_at(&["equals"]));
-        (!path.is_empty()).then(|| Self::Text(path.to_owned(), equals.to_owned()))
+        let path = tree.text_at(&["path"]);
+        (!path.is_empty()).then(|| Self::Value(path.to_owned(), tree.get("equals").cloned().unwrap_or_default()))
     }
 
     fn member(&self) -> Tree {
         let entries = match self {
             Self::Status(status) => vec![("status".to_owned(), Tree::Int(i64::from(*status)))],
-            Self::Text(path, equals) => {
-                vec![("path".to_owned(), path.as_str().into()), ("equals".to_owned(), equals.as_str().into())]
+            Self::Value(path, equals) => {
+                vec![("path".to_owned(), path.as_str().into()), ("equals".to_owned(), equals.clone())]
             }
         };
         Tree::Map(entries)
     }
 
-    /// Whether it holds. `text` puts live values into what the tape says.
-    pub fn holds(&self, live: &Live, text: impl Fn(&str) -> String) -> bool {
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(&self, live: &Live, bindings: &Bindings) -> bool {
         match self {
             Self::Status(status) => live.status == *status,
-            Self::Text(path, equals) => {
-                let body = live.body.as_ref().and_then(content);
-                body.as_ref().and_then(|body| lookup(body, path)).and_then(Tree::as_str) == Some(text(equals).as_str())
+            Self::Value(path, equals) => {
+                let body = live.body.as_ref().and_then(content).unwrap_or_default();
+                lookup(&body, path).unwrap_or(&Tree::Null) == &bindings.tree(equals)
             }
         }
     }
@@ -176,7 +178,7 @@ mod tests {
             ignore: vec!["body.a.*.b".into(), "headers.x".into()],
             sort: vec!["body.l".into()],
             managed_fields: true,
-            until: Some(Until::Text("status.phase".into(), "Active".into())),
+            until: Some(Until::Value("status.phase".into(), "Active".into())),
             ..Scope::default()
         };
         let call = Call { extra: scope.members(), ..Call::default() };
