@@ -16,9 +16,10 @@ use rehearsal_cassettes::record::{body_of, response_headers};
 use rehearsal_cassettes::replay::Route;
 use rehearsal_cassettes::review::Mask;
 use rehearsal_cassettes::verify::{
-    Bindings, CallDifference, Live, PlaceDifference, Plan, PlanOptions, Step, VerifyReport, before, check,
+    Bindings, CallDifference, Live, PlaceDifference, Plan, PlanOptions, Scope, Step, VerifyReport, before, check,
     check_frames, counts,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -27,6 +28,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 << 20;
+
+/// How long to wait before a request that waits for something is sent again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Request headers that are the connection's or the caller's, not the scenario's.
 const OWN: [&str; 6] = ["accept-encoding", "authorization", "content-length", "host", "transfer-encoding", "upgrade"];
@@ -60,9 +64,26 @@ impl Default for VerifyOptions {
 /// # Errors
 /// A server that cannot be reached, or does not answer in time.
 pub async fn verify(tape: &Tape, server: &dyn Upstream, options: &VerifyOptions) -> anyhow::Result<VerifyReport> {
+    verify_as(tape, server, &BTreeMap::new(), options).await
+}
+
+/// As [`verify`], with connections of their own for some lanes: what they send is sent under another identity.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_as(
+    tape: &Tape,
+    server: &dyn Upstream,
+    lanes: &BTreeMap<String, Box<dyn Upstream>>,
+    options: &VerifyOptions,
+) -> anyhow::Result<VerifyReport> {
     let plan = Plan::of(tape, &options.plan);
     let mut run = Run {
         channel: server.channel(false)?,
+        lanes: lanes
+            .iter()
+            .map(|(lane, server)| Ok((lane.clone(), server.channel(false)?)))
+            .collect::<Result<_, UpstreamError>>()?,
         bindings: Bindings::new(plan.symbolic),
         report: VerifyReport { skipped: plan.skipped.clone(), ..VerifyReport::default() },
         watches: Vec::new(),
@@ -80,6 +101,7 @@ pub async fn verify(tape: &Tape, server: &dyn Upstream, options: &VerifyOptions)
 /// A verification under way.
 struct Run<'t> {
     channel: Arc<dyn Channel>,
+    lanes: BTreeMap<String, Arc<dyn Channel>>,
     bindings: Bindings,
     report: VerifyReport,
     watches: Vec<Watch<'t>>,
@@ -167,11 +189,7 @@ impl<'t> Run<'t> {
         let asked = self.bindings.request(&call.request);
         let name = format!("{} {}", asked.method, target(&asked));
         let context = || format!("call {}: {name}", call.id);
-        let request = wire(&asked).with_context(context)?;
-        let Ok(answer) = timeout(self.options.patience, self.channel.send(request)).await else {
-            bail!("{}: no answer within {:?}", context(), self.options.patience);
-        };
-        let answer = answer.with_context(context)?;
+        let answer = self.send(call, &asked).await.with_context(context)?;
         let streams = step.watch && answer.status() == http::StatusCode::OK;
         let mut difference =
             CallDifference { call: call.id, lane: call.lane.clone(), request: name.clone(), places: Vec::new() };
@@ -183,16 +201,38 @@ impl<'t> Run<'t> {
             self.watches.push(Watch { call, difference, frames, reader, late: false, learnt: 0 });
             return Ok(());
         }
-        let Ok(live) = timeout(self.options.patience, read_whole(answer)).await else {
-            bail!("{}: the answer did not end within {:?}", context(), self.options.patience);
-        };
-        difference.places = check(call, &live.with_context(context)?, &mut self.bindings);
+        let mut live = self.whole(answer).await.with_context(context)?;
+        if let Some(until) = Scope::of(call).until {
+            let deadline = Instant::now() + self.options.patience;
+            while !until.holds(&live, &self.bindings) && Instant::now() < deadline {
+                tokio::time::sleep(AGAIN).await;
+                let answer = self.send(call, &asked).await.with_context(context)?;
+                live = self.whole(answer).await.with_context(context)?;
+            }
+        }
+        difference.places = check(call, &live, &mut self.bindings);
         if step.watch {
             let frames = format!("{} frames", call.frames.len()).into();
             difference.places.push(PlaceDifference { path: "frames".into(), recorded: Some(frames), live: None });
         }
         self.settle(call, difference);
         Ok(())
+    }
+
+    /// Sends a request under the identity of its lane.
+    async fn send(&self, call: &Call, asked: &Recorded) -> anyhow::Result<Response<ProxyBody>> {
+        let channel = self.lanes.get(&call.lane).unwrap_or(&self.channel);
+        match timeout(self.options.patience, channel.send(wire(asked)?)).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => bail!("no answer within {:?}", self.options.patience),
+        }
+    }
+
+    async fn whole(&self, answer: Response<ProxyBody>) -> anyhow::Result<Live> {
+        match timeout(self.options.patience, read_whole(answer)).await {
+            Ok(live) => live,
+            Err(_) => bail!("the answer did not end within {:?}", self.options.patience),
+        }
     }
 
     /// Takes out what the mask hides, and counts the rest.

@@ -6,7 +6,9 @@ use crate::load;
 use crate::recording;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use rehearsal_cassettes::convert::{Manifests, from_audit_log, from_har, from_manifests, to_har, to_manifests};
+use rehearsal_cassettes::convert::{
+    Manifests, from_audit_log, from_har, from_manifests, join_audit_log, to_har, to_manifests,
+};
 use rehearsal_cassettes::format::model::Tape;
 use rehearsal_cassettes::format::{self, Tree};
 use rehearsal_cassettes::history::History;
@@ -58,6 +60,9 @@ pub struct ConvertArgs {
     /// What a tape is made of (default, with `--to tape`: an audit log). What is secret in it is redacted.
     #[arg(long, value_enum)]
     pub from: Option<Source>,
+    /// Add the server's times of an audit log to this tape, instead of making one of the log.
+    #[arg(long, value_name = "TAPE", requires = "from")]
+    pub onto: Option<PathBuf>,
     /// Of a HAR only the requests to this server, such as https://10.0.0.1:6443, or https://proxy/clusters/c.
     #[arg(long, value_name = "URL", requires = "from")]
     pub server: Option<String>,
@@ -104,6 +109,9 @@ pub(super) fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(to == Form::Tape || args.from.is_none(), "--from makes a tape; it does not go with another --to");
     if to == Form::Tape {
         let output = args.output.as_ref().context("a tape needs --output")?;
+        if let Some(tape) = &args.onto {
+            return join(args, tape, output);
+        }
         let mut tape = imported(args)?;
         // Nothing of it is on the disk yet that was not there before.
         args.rules.redactor()?.tape(&mut tape);
@@ -124,6 +132,19 @@ pub(super) fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         Some(path) => write_atomically(path, &text).with_context(|| format!("write {}", path.display()))?,
         None => super::tape::quiet_pipe(io::stdout().lock().write_all(text.as_bytes()))?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Adds the times of an audit log to the tape that was recorded meanwhile. Side files stay beside the old tape.
+fn join(args: &ConvertArgs, tape: &Path, output: &Path) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(args.from == Some(Source::Audit), "--onto takes an audit log: --from audit");
+    let log = std::fs::read_to_string(&args.input).with_context(|| format!("read {}", args.input.display()))?;
+    let mut loaded = format::load(tape)?;
+    let joined = join_audit_log(&mut loaded.tape, &log).with_context(|| args.input.display().to_string())?;
+    let calls = loaded.tape.calls().count();
+    let joined_tape = format::tidy(loaded, format::Form::Keep);
+    format::save(&joined_tape, output)?;
+    eprintln!("rehearsal: {joined} of {calls} calls are in {}", args.input.display());
     Ok(ExitCode::SUCCESS)
 }
 

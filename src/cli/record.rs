@@ -7,7 +7,7 @@ use super::faulting;
 use super::run::{self, Ended, exit_code};
 use super::scope::{PlaceArgs, ScopeArgs};
 use crate::process::end_group;
-use crate::recording::{self, ConfigUpstream, Recording, RecordingOptions, RedactionOptions, Start};
+use crate::recording::{self, ConfigUpstream, JsonOnly, Recording, RecordingOptions, RedactionOptions, Start};
 use anyhow::Context as _;
 use clap::Args;
 use futures::future::BoxFuture;
@@ -62,6 +62,15 @@ pub struct RecordArgs {
     /// Note the sizes of the pieces that watch events came in.
     #[arg(long)]
     pub wire: bool,
+    /// Ask the cluster for JSON where clients would rather have protobuf, so that the tape can be read.
+    #[arg(long)]
+    pub force_json: bool,
+    /// Redact the names of a Secret's keys too.
+    #[arg(long)]
+    pub redact_keys: bool,
+    /// Take last-applied-configuration annotations out whole.
+    #[arg(long)]
+    pub drop_last_applied: bool,
     /// Rules of redaction of your own, beside the built-in ones.
     #[arg(long, value_name = "FILE")]
     pub redaction: Option<PathBuf>,
@@ -201,7 +210,13 @@ impl Stage {
                 streams: args.record_streams,
                 onto: tape,
                 plans: plans.to_vec(),
-                redaction: RedactionOptions { policy: args.redaction.clone(), key: args.redaction_key.clone(), known },
+                redaction: RedactionOptions {
+                    policy: args.redaction.clone(),
+                    keys: args.redact_keys,
+                    last_applied: args.drop_last_applied,
+                    key: args.redaction_key.clone(),
+                    known,
+                },
                 filter: args.scope.filter()?,
                 limits: args.scope.limits(),
                 expires: args.scope.expires.clone().unwrap_or_default(),
@@ -219,7 +234,8 @@ impl Stage {
     fn go_live(&mut self, args: &RecordArgs) -> anyhow::Result<Vec<Secret>> {
         let (upstream, namespace) = upstream(args)?;
         let secrets = upstream.secrets();
-        (self.upstream, self.namespace) = (Arc::new(upstream), namespace);
+        self.upstream = if args.force_json { Arc::new(JsonOnly(upstream)) } else { Arc::new(upstream) };
+        self.namespace = namespace;
         Ok(secrets)
     }
 
@@ -281,6 +297,13 @@ fn upstream(args: &RecordArgs) -> anyhow::Result<(ConfigUpstream, String)> {
     Ok((if args.pool { upstream.pooled() } else { upstream }, namespace))
 }
 
+/// Notes what becomes of the command. A tape that cannot be written is told elsewhere.
+async fn mark(recorder: Option<&Recorder>, what: &str, text: &str) {
+    if let Some(recorder) = recorder {
+        let _ = recorder.mark(what, text).await;
+    }
+}
+
 fn cluster(args: &RecordArgs) -> anyhow::Result<(Config, String)> {
     let rules = match &args.kubeconfig {
         Some(path) => LoadingRules::explicit(path),
@@ -326,7 +349,13 @@ async fn attend(
     tokio::select! {
         code = async {
             match args.command.split_first() {
-                Some((program, arguments)) => supervise(program, arguments, proxy, token, &kubeconfig, &configs).await,
+                Some((program, arguments)) => {
+                    // Its arguments may hold secrets that nobody knows of.
+                    mark(recorder, "process-start", &program.to_string_lossy()).await;
+                    let code = supervise(program, arguments, proxy, token, &kubeconfig, &configs).await;
+                    mark(recorder, "process-exit", &program.to_string_lossy()).await;
+                    code
+                }
                 None => until_interrupted(args, proxy, &kubeconfig).await,
             }
         } => code,

@@ -39,6 +39,12 @@ pub struct RuleArgs {
     /// Rules of redaction of your own, beside the built-in ones.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    /// Redact the names of a Secret's keys too.
+    #[arg(long)]
+    pub redact_keys: bool,
+    /// Take last-applied-configuration annotations out whole.
+    #[arg(long)]
+    pub drop_last_applied: bool,
     /// Key of pseudonyms, which makes them agree across tapes: a file, or `env:NAME` (default: random, and forgotten).
     #[arg(long, value_name = "FILE")]
     pub key: Option<String>,
@@ -46,10 +52,13 @@ pub struct RuleArgs {
 
 impl RuleArgs {
     fn policy(&self) -> anyhow::Result<Policy> {
-        Ok(match &self.rules {
+        let mut policy = match &self.rules {
             Some(path) => Policy::from_file(path).with_context(|| path.display().to_string())?,
             None => Policy::default(),
-        })
+        };
+        policy.redact_keys |= self.redact_keys;
+        policy.drop_last_applied |= self.drop_last_applied;
+        Ok(policy)
     }
 
     /// The redactor that these make.

@@ -11,6 +11,7 @@ use rehearsal_cassettes::format::Tree;
 use rehearsal_cassettes::format::model::{Call, Tape};
 use rehearsal_cassettes::history::{self, History, Key};
 use rehearsal_cassettes::replay::{AcceptClass, Route, normal};
+use rehearsal_cassettes::review::Mask;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -252,6 +253,20 @@ impl Script {
             }
         }
         if self.idle.iter().any(|write| self.same(write, &route, body)) { Meaning::Known } else { Meaning::New }
+    }
+
+    /// Compares writes without the fields that a mask hides.
+    pub(super) fn masked(mut self, mask: &Mask) -> Self {
+        let expected = self.steps.iter_mut().filter_map(|step| match &mut step.doing {
+            Doing::Expect(write) => Some(&mut **write),
+            Doing::Change { .. } => None,
+        });
+        for write in expected.chain(&mut self.idle) {
+            if let Some(body) = &mut write.body {
+                mask.apply(&write.route.collection(), body);
+            }
+        }
+        self
     }
 
     fn same(&self, write: &Write, route: &Route, body: Option<&Value>) -> bool {

@@ -19,6 +19,7 @@ use rehearsal_cassettes::history::{self, Collection, History};
 use rehearsal_cassettes::proxy::{Channel, ProxyBody, Upstream, UpstreamError, UpstreamFailure};
 use rehearsal_cassettes::record::{RequestHead, body_of};
 use rehearsal_cassettes::replay::{Pace, Route, body_meaning, named, normal};
+use rehearsal_cassettes::review::Mask;
 use rehearsal_fakeserver::controllers::Controllers;
 use rehearsal_fakeserver::{FakeServer, FakeServerBuilder};
 use serde_json::{Map, Value};
@@ -48,6 +49,8 @@ pub struct HydrateOptions {
     pub patience: Duration,
     /// When what others did happens: after what it followed, at its recorded time, or at once.
     pub pace: Pace,
+    /// Fields in which writes may differ from the recorded ones. Default: none.
+    pub mask: Mask,
     /// Configuration of the server.
     pub server: FakeServerBuilder,
 }
@@ -59,6 +62,7 @@ impl Default for HydrateOptions {
             fork: Fork::default(),
             patience: Duration::from_secs(2),
             pace: Pace::default(),
+            mask: Mask::default(),
             server: FakeServer::builder().controllers(Controllers::none()),
         }
     }
@@ -70,6 +74,7 @@ pub struct Hydrate {
     server: Arc<FakeServer>,
     stage: mpsc::Sender<Message>,
     sights: Sights,
+    mask: Arc<Mask>,
 }
 
 /// A write that waits for its turn.
@@ -99,6 +104,7 @@ impl Hydrate {
             None => tape.header.lanes.get(lane).is_none_or(|facts| facts.role == Role::Sut),
         };
         let script = Script::of(tape, &history, &live, options.fork, options.pace == Pace::Gated);
+        let script = script.masked(&options.mask);
         let server = Arc::new(options.server.start().await.context("start the server of the replay")?);
         let initial: Vec<_> = history.initial().collect();
         let refused = world::load_state(&server, &history, &initial, STRIDE).await?;
@@ -113,7 +119,7 @@ impl Hydrate {
         };
         let sights = stage_task.sights.clone();
         tokio::spawn(stage_task.run(messages, options.patience, options.pace));
-        Ok(Self { server, stage, sights })
+        Ok(Self { server, stage, sights, mask: Arc::new(options.mask) })
     }
 
     /// The server below.
@@ -136,8 +142,11 @@ impl Hydrate {
         let bytes = http_body_util::Limited::new(body, MAX_BODY + 1).collect().await;
         let bytes = bytes.map_err(|e| UpstreamError::new(UpstreamFailure::Other, e.to_string()))?.to_bytes();
         let recorded = head.request((!bytes.is_empty()).then_some(&bytes));
-        let body = recorded.body.as_ref().and_then(body_meaning);
+        let mut body = recorded.body.as_ref().and_then(body_meaning);
         let route = named(Route::of(&recorded), body.as_ref());
+        if let Some(body) = &mut body {
+            self.mask.apply(&route.collection(), body);
+        }
         let request = Request::from_parts(parts, bytes);
         if !route.is_write() {
             let mut response = self.server.call(request.map(Body::from)).await;

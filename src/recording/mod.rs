@@ -2,12 +2,14 @@
 //! recorder around the fake server. The parts are in `rehearsal_cassettes`; which of them meet is decided here.
 
 mod expiry;
+mod json_only;
 mod outcome;
 mod server;
 mod tape;
 mod upstream;
 
 pub use expiry::{age_of_expiry, is_expired};
+pub use json_only::JsonOnly;
 pub use outcome::outcome_of;
 pub(crate) use server::{ClusterClock, Recorded, ServerLayer};
 pub use server::{ServerRecorder, record_server};

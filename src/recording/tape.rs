@@ -67,6 +67,10 @@ pub enum OnFailure {
 pub struct RedactionOptions {
     /// File with rules of the user's own.
     pub policy: Option<PathBuf>,
+    /// Names of a Secret's keys go too.
+    pub keys: bool,
+    /// `last-applied-configuration` annotations go whole.
+    pub last_applied: bool,
     /// File with the key of pseudonyms, which makes them agree across tapes; random by default.
     pub key: Option<PathBuf>,
     /// Values that are secret for certain, such as the credentials of the upstream.
@@ -79,10 +83,12 @@ impl RedactionOptions {
     /// # Errors
     /// A policy or a key that cannot be read; a machine without randomness.
     pub fn redactor(&self) -> anyhow::Result<Redactor> {
-        let policy = match &self.policy {
-            Some(path) => Policy::from_file(path)?,
+        let mut policy = match &self.policy {
+            Some(path) => Policy::from_file(path).with_context(|| path.display().to_string())?,
             None => Policy::default(),
         };
+        policy.redact_keys |= self.keys;
+        policy.drop_last_applied |= self.last_applied;
         let key = match &self.key {
             Some(path) => Key::from_file(path)?,
             None => Key::random()?,

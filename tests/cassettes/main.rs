@@ -13,6 +13,7 @@ mod recording;
 mod recording_command;
 mod replay;
 mod support;
+mod tape_commands;
 mod transcripts;
 mod upstreams;
 mod verify;

@@ -2,9 +2,11 @@
 
 use crate::process::Rehearsal;
 use crate::support::{calls, config_maps, config_of, create, sealed};
+use clap::Parser as _;
 use rehearsal::{Cluster, Controllers};
 use rehearsal_cassettes::Filter;
-use rehearsal_cassettes::format::{self, model::Tape};
+use rehearsal_cassettes::format::model::{Entry, Tape};
+use rehearsal_cassettes::format::{self};
 use rehearsal_client::{Config, GetOptions, InCluster, ListOptions, Qps};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -136,6 +138,56 @@ async fn an_expired_tape_is_recorded_anew_but_not_under_ci() {
     assert!(err.contains("it is recorded anew"), "{err}");
     assert_ne!(sealed(&path).header.recorded.at, "2001-02-03T04:05:06Z");
     server.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_a_lane_can_put_a_mark_on_the_tape_and_protobuf_need_not_be_on_it() {
+    let server = Server::start().await;
+    let process = server.record(&["--force-json"]);
+    let (_, kubeconfig) = process.ready();
+    let rest = rehearsal_client::RestClient::unversioned(&config_of(Path::new(&kubeconfig))).unwrap();
+    let mark = |text: &'static str| {
+        let request = rest.post().abs_path(&["/_rehearsal/v1/mark"]).body(text);
+        async move { request.send().await.and_then(|answer| answer.raw()) }
+    };
+    mark("step 3\n").await.unwrap();
+    assert!(mark("").await.is_err());
+    let list = rest.get().abs_path(&[MAPS]).header("Accept", "application/vnd.kubernetes.protobuf");
+    let bytes = list.send().await.unwrap().raw().unwrap();
+    assert_eq!(bytes.first(), Some(&b'{'));
+    process.signal("INT");
+    let (code, _, err) = outcome(process).await;
+    assert_eq!(code, Some(0), "{err}");
+    let tape = sealed(&server.path("x.tape.yaml"));
+    assert_eq!(marks(&tape), [("note", "step 3")]);
+    assert_eq!(calls(&tape, "GET", MAPS).len(), 1);
+
+    let (code, _, err) = outcome(server.record(&["--mode", "all", "--", "sh", "-c", "true"])).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(marks(&sealed(&server.path("x.tape.yaml"))), [("process-start", "sh"), ("process-exit", "sh")]);
+    server.cluster.shutdown().await;
+}
+
+fn marks(tape: &Tape) -> Vec<(&str, &str)> {
+    let marks = tape.entries.iter().filter_map(|entry| if let Entry::Mark(mark) = entry { Some(mark) } else { None });
+    marks.map(|mark| (mark.what.as_str(), mark.text.as_str())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deployment_of_the_example_is_one_that_a_server_takes() {
+    let cluster = Cluster::builder().controllers(Controllers::none()).start().await.unwrap();
+    let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}});
+    cluster.apply(namespace).await.unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sidecar/deployment.yaml");
+    let objects = rehearsal::load::read(&path).unwrap();
+    assert_eq!(objects.len(), 1);
+    for (place, object) in objects {
+        let args = object["spec"]["template"]["spec"]["initContainers"][0]["args"].as_array().unwrap().clone();
+        cluster.apply(object).await.unwrap_or_else(|error| panic!("{place}: {error:?}"));
+        let args = args.iter().filter_map(serde_json::Value::as_str);
+        rehearsal::cli::Cli::try_parse_from(["rehearsal"].into_iter().chain(args)).unwrap();
+    }
+    cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ mod exchange;
 mod faults;
 mod kubeconfig;
 mod lanes;
+mod mark;
 mod outward;
 mod policy;
 mod refusal;

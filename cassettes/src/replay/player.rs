@@ -12,6 +12,7 @@ use super::score;
 use super::slot::{self, Slot};
 use crate::filter::Filter;
 use crate::format::model::{Body, Call, End, Micros, Request, Tape};
+use crate::review::Mask;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -93,6 +94,8 @@ pub struct Player {
     report: EndReport,
     /// What the recording was about.
     filter: Filter,
+    /// Fields of bodies that say nothing.
+    mask: Mask,
 }
 
 fn without_accept(route: &Route) -> Route {
@@ -132,13 +135,29 @@ impl Player {
             sent: HashSet::new(),
             report: EndReport::default(),
             filter: Filter::of(&tape.header),
+            mask: Mask::default(),
         }
+    }
+
+    /// Compares requests without the fields that a mask hides.
+    #[must_use]
+    pub fn masked(mut self, mask: &Mask) -> Self {
+        for slot in &mut self.slots {
+            if let Some(body) = &mut slot.body {
+                mask.apply(&slot.route.collection(), body);
+            }
+        }
+        self.mask = mask.clone();
+        self
     }
 
     /// The answer to a request. `patient`: the caller can wait for something else to happen first.
     pub fn answer(&mut self, lane: &str, request: &Request, patient: bool) -> Answer {
-        let body = request.body.as_ref().and_then(|body| slot::meaning(body, &HashMap::new()));
+        let mut body = request.body.as_ref().and_then(|body| slot::meaning(body, &HashMap::new()));
         let route = slot::named(Route::of(request), body.as_ref());
+        if let Some(body) = &mut body {
+            self.mask.apply(&route.collection(), body);
+        }
         let answer = self.choose(lane, &route, request, body.as_ref(), patient);
         match &answer {
             Answer::Wait => {}

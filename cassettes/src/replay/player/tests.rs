@@ -49,6 +49,17 @@ fn answered(answer: &Answer) -> u64 {
     }
 }
 
+#[test]
+fn a_field_that_a_mask_hides_may_be_another() {
+    let body = |node: &str| format!(r#"{{"kind":"Pod","metadata":{{"name":"a"}},"spec":{{"nodeName":"{node}"}}}}"#);
+    let story = [call(1, (1, 2), "POST /api/v1/namespaces/d/pods", Some(&body("x")), POD)];
+    let asked = request("POST /api/v1/namespaces/d/pods", Some(&body("y")));
+    assert!(matches!(player(&story, Manner::Strict).answer("sut", &asked, false), Answer::Refuse(_)));
+    let mut mask = Mask::default();
+    mask.add("pods", "spec.nodeName");
+    assert_eq!(answered(&player(&story, Manner::Strict).masked(&mask).answer("sut", &asked, false)), 1);
+}
+
 const POD: &str = r#"{"kind":"Pod","metadata":{"name":"a"}}"#;
 
 fn story() -> Vec<Call> {
