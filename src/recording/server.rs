@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use rehearsal_cassettes::firings::{end_of, is_late, note, witness};
 use rehearsal_cassettes::format::model;
 use rehearsal_cassettes::record::{
-    Chained, Exchange, MAX_REQUEST, Names, Outcome, RecordError, Recorder, RequestHead, Session, Streaming, TapeClock,
-    Tee, Trail, audit, read_whole,
+    Exchange, MAX_REQUEST, Names, Outcome, RecordError, Recorder, RequestHead, Session, Streaming, TapeClock, Tee,
+    Trail, audit, read_whole,
 };
 use rehearsal_fakeserver::clock::Clock;
 use rehearsal_fakeserver::{Beneath, FakeServerBuilder, Handler};
@@ -20,7 +20,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use tower::util::MapRequest;
 use tower::{Layer, Service, ServiceExt as _};
 
 /// Requests below this are about the server and not to it.
@@ -73,12 +72,6 @@ impl TapeClock for ClusterClock {
         let source = if self.clock.is_manual() { "manual" } else { "monotonic" };
         model::Clock { start: self.start.to_string(), source: source.into(), resolution: 1, ..model::Clock::default() }
     }
-}
-
-type Mapped = MapRequest<Handler, fn(Request<Chained<Body>>) -> Request<Body>>;
-
-fn body_of(request: Request<Chained<Body>>) -> Request<Body> {
-    request.map(Body::new)
 }
 
 /// Puts the recorder around a server.
