@@ -2,11 +2,11 @@
 
 use crate::process::Rehearsal;
 use crate::support::{config_map, config_maps, config_of};
+use parking_lot::Mutex;
 use rehearsal::{Cluster, Controllers};
 use rehearsal_cassettes::format::model::{Body, Call, Document, End};
 use rehearsal_cassettes::format::{load, recover};
 use rehearsal_client::{Config, CreateOptions, DynamicResource, ListOptions, Qps, WatchStream};
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
