@@ -92,6 +92,14 @@ impl Recorded {
     }
 }
 
+/// The same proxy, which passes everything on and records nothing.
+async fn passing(address: &str) -> Outcome<Proxy> {
+    let upstream = ConfigUpstream::new(&Config::new(format!("http://{address}")))?;
+    let policy = Policy { mode: Mode::Passthrough, fresh: true, replay: None };
+    let builder = Proxy::builder(Arc::new(upstream), Lanes::new([])?).policy(policy).tls(false);
+    Ok(builder.start(jiff::Timestamp::now()).await?)
+}
+
 /// A keep-alive connection that sends one request again and again.
 struct Caller {
     sender: SendRequest<Full<Bytes>>,
@@ -163,14 +171,19 @@ async fn requests(options: &Options, report: &mut Report) -> Outcome {
     for (what, path, rounds) in [("GET", get.as_str(), 11), ("LIST of 500", MAPS, 7)] {
         let recorded = Recorded::before(&server.address).await?;
         let (address, token) = (recorded.address(), recorded.token());
+        let bare = passing(&server.address).await?;
+        let (bare_address, bare_token) = (bare.address().to_string(), bare.lanes().token("sut").unwrap_or_default());
         let time = Duration::from_millis(300);
-        let (mut ours, mut ratios) = (Vec::new(), Vec::new());
+        let (mut ours, mut ratios, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         throughput(&address, path, &token, time).await?;
+        throughput(&bare_address, path, bare_token, time).await?;
         for _ in 0..options.count(rounds, 3) {
             let one = throughput(&address, path, &token, time).await?;
             let other = throughput(&server.address, path, "none", time).await?;
+            let passed = throughput(&bare_address, path, bare_token, time).await?;
             ours.push(one);
             ratios.push(one / other);
+            shares.push(one / passed);
         }
         let ratio = median(&mut ratios);
         report.figure(
@@ -178,7 +191,10 @@ async fn requests(options: &Options, report: &mut Report) -> Outcome {
             Target::AtLeast(0.7, "×"),
             ratio,
         );
+        let what_else = format!("{what}, recorded against passed on by the same proxy");
+        report.figure(what_else, Target::Shown("×"), median(&mut shares));
         report.figure(format!("{what}, recorded"), Target::Shown("1/s"), median(&mut ours));
+        bare.shutdown().await;
         recorded.end().await?;
     }
     let recorded = Recorded::before(&server.address).await?;

@@ -39,6 +39,8 @@ async fn play(tape: &Tape, fixed: bool, quiet: u64) -> (Outcome, HydrateReport) 
 struct Controller {
     runtime: tokio::runtime::Runtime,
     runs: usize,
+    /// Milliseconds without an event after which nothing is taken to come any more.
+    quiet: u64,
 }
 
 impl Judge for Controller {
@@ -48,7 +50,7 @@ impl Judge for Controller {
         let mut sealed = candidate.clone();
         seal(&mut sealed);
         let tape = load_bytes(to_text(&sealed).as_bytes()).unwrap().tape;
-        let (outcome, _) = self.runtime.block_on(play(&tape, false, 150));
+        let (outcome, _) = self.runtime.block_on(play(&tape, false, self.quiet));
         Ok(if matches!(outcome, Outcome::TwoClaims(_)) { Judgement::Fails } else { Judgement::Passes })
     }
 }
@@ -57,8 +59,16 @@ impl Judge for Controller {
 async fn the_bug_shows_on_the_tape_and_the_fix_does_not_have_it() {
     assert_eq!(load(&path()).unwrap().seal, Seal::Intact);
     let tape = whole(&path());
-    let (outcome, report) = play(&tape, false, 2000).await;
-    assert_eq!(outcome, Outcome::TwoClaims("checkout".to_owned()), "{report}");
+    // The bug is a race: on a busy machine it may strike another app than it did. Then it is played again.
+    let wanted = Outcome::TwoClaims("checkout".to_owned());
+    let (mut outcome, mut report) = play(&tape, false, 2000).await;
+    for _ in 0..9 {
+        if outcome == wanted {
+            break;
+        }
+        (outcome, report) = play(&tape, false, 2000).await;
+    }
+    assert_eq!(outcome, wanted, "{report}");
     assert!(report.is_faithful(), "{report}");
     let (outcome, report) = play(&tape, true, 2000).await;
     assert_eq!(outcome, Outcome::Calm(4), "{report}");
@@ -68,10 +78,15 @@ async fn the_bug_shows_on_the_tape_and_the_fix_does_not_have_it() {
 #[test]
 fn a_handful_of_interactions_shows_the_bug() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut judge = Controller { runtime, runs: 0 };
+    let mut judge = Controller { runtime, runs: 0, quiet: 2000 };
     let tape = whole(&path());
+    // A busy machine takes its time: no pause within the whole tape is longer than the whole takes now.
+    let began = tokio::time::Instant::now();
+    assert_eq!(judge.judge(&tape), Ok(Judgement::Fails));
+    judge.quiet = u64::try_from(began.elapsed().as_millis()).unwrap().clamp(150, 2000);
     let (small, done) = minimize(&tape, &mut judge);
     let (calls, frames) = size(&small);
+    judge.quiet = 2000;
     let began = tokio::time::Instant::now();
     assert_eq!(judge.judge(&small), Ok(Judgement::Fails));
     println!(

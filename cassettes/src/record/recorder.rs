@@ -587,6 +587,7 @@ impl Drop for Outcome<'_> {
 mod tests {
     use super::*;
     use crate::record::{MemorySink, SystemClock};
+    use bytes::Bytes;
 
     fn recorder(sink: impl Sink + 'static, budget: usize) -> Recorder {
         let clock = Arc::new(SystemClock::start());
@@ -674,6 +675,89 @@ mod tests {
         writing.await.unwrap();
         recorder.seal().await.unwrap();
         assert_eq!(sink.documents().len(), 1002);
+    }
+
+    /// Writes at once, and tells which threads did it and how often it was flushed.
+    #[derive(Clone, Default)]
+    struct Prompt(MemorySink, Arc<Mutex<Vec<std::thread::ThreadId>>>, Arc<AtomicUsize>);
+
+    impl Sink for Prompt {
+        fn write(&mut self, document: Document) -> Result<(), RecordError> {
+            assert!(!matches!(&document, Document::Mark(mark) if mark.text == "panic"), "as it was told");
+            self.1.lock().push(std::thread::current().id());
+            self.0.write(document)
+        }
+
+        fn flush(&mut self) -> Result<(), RecordError> {
+            self.2.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn is_prompt(&self) -> bool {
+            true
+        }
+
+        fn seal(self: Box<Self>, sealed: Sealed) -> Result<(), RecordError> {
+            Box::new(self.0).seal(sealed)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_prompt_sink_is_written_by_who_waits_and_much_by_the_thread() {
+        let sink = Prompt::default();
+        let recorder = recorder(sink.clone(), BUDGET);
+        recorder.mark("note", "").await.unwrap();
+        assert_eq!(*sink.1.lock(), [std::thread::current().id(); 2], "the header, and the mark before anybody waited");
+        let body = Some(Bytes::from(vec![b' '; SOON]));
+        let head = crate::record::RequestHead {
+            method: http::Method::POST,
+            uri: "/api/v1/pods".parse().unwrap(),
+            headers: http::HeaderMap::new(),
+        };
+        let (lane, trail) = ("a".into(), crate::record::Trail::default());
+        let session = recorder
+            .begin(Exchange { id: recorder.next_id(), lane, conn: 0, head: head.clone(), body, audit_id: None, trail })
+            .await
+            .unwrap();
+        assert_ne!(sink.1.lock().last(), Some(&std::thread::current().id()));
+        drop(session);
+        recorder.seal().await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn many_who_write_for_one_another_keep_the_order_and_flush_for_several() {
+        let sink = Prompt::default();
+        let recorder = recorder(sink.clone(), 1 << 16);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let recorder = recorder.clone();
+            tasks.spawn(async move {
+                for _ in 0..250 {
+                    let seq =
+                        recorder.push(Event::Mark { t: 0, what: "note".into(), text: String::new() }).await.unwrap();
+                    recorder.safe(seq).await.unwrap();
+                }
+            });
+        }
+        while let Some(outcome) = tasks.join_next().await {
+            outcome.unwrap();
+        }
+        recorder.seal().await.unwrap();
+        let written = sink.0.documents();
+        let seqs: Vec<_> =
+            written.iter().filter_map(|d| if let Document::Mark(m) = d { Some(m.seq) } else { None }).collect();
+        assert_eq!(seqs, (1..=4000).collect::<Vec<_>>());
+        assert!(sink.2.load(Ordering::Relaxed) <= 4001);
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_panics_ends_the_recording_and_leaves_nobody_waiting() {
+        let recorder = recorder(Prompt::default(), BUDGET);
+        let panicking = recorder.clone();
+        let outcome = tokio::spawn(async move { panicking.mark("note", "panic").await }).await;
+        assert!(outcome.unwrap_err().is_panic());
+        assert!(recorder.failed().await.to_string().contains("panicked"));
+        assert!(recorder.mark("note", "").await.is_err() && recorder.seal().await.is_err());
     }
 
     #[tokio::test]

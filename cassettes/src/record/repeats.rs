@@ -1,15 +1,18 @@
 //! Answers that were given before: a poll that gets the same bytes again is written as a reference to the first time,
 //! without being parsed, redacted and written out once more.
 
-use super::event::Event;
+use super::event::{Event, Payload};
 use crate::format::model::{Body, Document};
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, VecDeque};
 
 /// Bodies shorter than this are written out: a reference would save nothing.
 const WORTH: usize = 256;
-/// Bodies remembered.
+/// Bodies remembered by their hash.
 const REMEMBERED: usize = 4096;
+/// Bytes of bodies that are kept to be compared, which is cheaper than to hash again: the last one of each path.
+const KEPT: usize = 4 << 20;
 
 type Print = [u8; 32];
 
@@ -20,6 +23,37 @@ pub(crate) struct Repeats {
     paths: HashMap<u64, String>,
     seen: HashMap<Print, u64>,
     order: VecDeque<Print>,
+    last: Last,
+}
+
+/// The last body of each path, as far as there is room.
+#[derive(Default)]
+struct Last {
+    bodies: HashMap<String, (Payload, Print)>,
+    bytes: usize,
+}
+
+impl Last {
+    /// The hash of a body, where it is known without hashing.
+    fn find(&self, path: &str, payload: &Payload) -> Option<Print> {
+        self.bodies.get(path).filter(|(known, _)| known == payload).map(|(_, print)| *print)
+    }
+
+    fn keep(&mut self, path: &str, payload: &Payload, print: Print) {
+        let length = payload.bytes.len();
+        if length > KEPT / 2 {
+            return;
+        }
+        if self.bytes + length > KEPT {
+            *self = Self::default();
+        }
+        // Of its own, for the bytes may be a small part of a large buffer.
+        let payload = Payload { bytes: Bytes::copy_from_slice(&payload.bytes), ..payload.clone() };
+        if let Some((old, _)) = self.bodies.insert(path.to_owned(), (payload, print)) {
+            self.bytes -= old.bytes.len();
+        }
+        self.bytes += length;
+    }
 }
 
 impl Repeats {
@@ -37,12 +71,11 @@ impl Repeats {
             Event::Head { of, body, .. } => {
                 let path = self.paths.get(of)?;
                 let payload = body.as_ref().filter(|payload| payload.bytes.len() >= WORTH)?;
-                let mut hash = Sha256::new();
-                for part in [path.as_bytes(), b"\0", payload.media.as_bytes(), &[0, u8::from(payload.raw)]] {
-                    hash.update(part);
+                let known = self.last.find(path, payload);
+                let print = known.unwrap_or_else(|| print(path, payload));
+                if known.is_none() {
+                    self.last.keep(path, payload, print);
                 }
-                hash.update(&payload.bytes);
-                let print: Print = hash.finalize().into();
                 if let Some(first) = self.seen.get(&print).copied() {
                     *body = None;
                     return Some(first);
@@ -63,6 +96,15 @@ impl Repeats {
         self.order.push_back(print);
         self.seen.insert(print, of);
     }
+}
+
+fn print(path: &str, payload: &Payload) -> Print {
+    let mut hash = Sha256::new();
+    for part in [path.as_bytes(), b"\0", payload.media.as_bytes(), &[0, u8::from(payload.raw)]] {
+        hash.update(part);
+    }
+    hash.update(&payload.bytes);
+    hash.finalize().into()
 }
 
 /// Puts the reference into the document.

@@ -1,6 +1,7 @@
 //! A slow tape and slow readers: everybody waits, nothing is lost, memory stays where it is.
 
-use super::support::{Dial, Stage, Tape, scripted, until};
+use super::support::{Dial, Stage, Tape, says, scripted, until};
+use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use rehearsal_cassettes::format::model::{Document, End, Sealed};
 use rehearsal_cassettes::proxy::Policy;
@@ -58,22 +59,28 @@ async fn flood(flood: Arc<Flood>) -> std::net::SocketAddr {
     .await
 }
 
-/// Writes nothing before it is told to, and tells when it holds something back.
-struct Held(mpsc::Receiver<()>, bool, MemorySink, Arc<AtomicBool>);
+/// Writes a document of one kind, and what follows it, once it is told to, and tells when it holds it back.
+struct Held {
+    what: fn(&Document) -> bool,
+    go: mpsc::Receiver<()>,
+    gone: bool,
+    holding: Arc<AtomicBool>,
+    sink: MemorySink,
+}
 
 impl Sink for Held {
     fn write(&mut self, document: Document) -> Result<(), RecordError> {
-        if matches!(document, Document::Frame(_)) && !self.1 {
-            self.3.store(true, Ordering::SeqCst);
+        if (self.what)(&document) && !self.gone {
+            self.holding.store(true, Ordering::SeqCst);
             // Answered once, it holds back no longer.
-            let _ = self.0.recv();
-            self.1 = true;
+            let _ = self.go.recv();
+            self.gone = true;
         }
-        self.2.write(document)
+        self.sink.write(document)
     }
 
     fn seal(self: Box<Self>, sealed: Sealed) -> Result<(), RecordError> {
-        Box::new(self.2).seal(sealed)
+        Box::new(self.sink).seal(sealed)
     }
 }
 
@@ -87,11 +94,12 @@ fn resident() -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tape_that_is_not_written_holds_the_watch_up_and_loses_nothing() {
     let flooding = Arc::new(Flood::default());
-    let (go, held) = mpsc::channel();
+    let (tell, go) = mpsc::channel();
     let sink = MemorySink::default();
     let upstream = Dial { address: flood(flooding.clone()).await, http2: false };
     let holding = Arc::new(AtomicBool::new(false));
-    let writes = Held(held, false, sink.clone(), holding.clone());
+    let what = |document: &Document| matches!(document, Document::Frame(_));
+    let writes = Held { what, go, gone: false, holding: holding.clone(), sink: sink.clone() };
     let stage = Stage::with(upstream, writes, sink, Policy::record(), |options| options.budget = BUDGET).await;
     let before = resident();
     let mut body = stage.send(stage.request("GET", "/api/v1/pods?watch=1", "")).await.unwrap().into_body();
@@ -115,14 +123,47 @@ async fn a_tape_that_is_not_written_holds_the_watch_up_and_loses_nothing() {
     let since = recorder.now();
     until(|| recorder.now() >= since + 2000).await;
     assert_eq!(recorder.waiting(), 1, "it waits for as long as the tape does");
-    go.send(()).unwrap();
-    drop(go);
+    tell.send(()).unwrap();
+    drop(tell);
     assert!(reader.await.unwrap() > FRAMES * EVENT);
     let summary = stage.recorder.seal().await.unwrap();
     assert_eq!((summary.sealed.frames, summary.sealed.drops), (FRAMES as u64, 0));
     assert!(summary.sealed.stalled_ms > 0);
     let tape = Tape(stage.sink.documents());
     assert_eq!((tape.frames().len(), tape.end()), (FRAMES, &End::Complete));
+}
+
+#[tokio::test]
+async fn the_last_byte_of_an_answer_and_an_event_pass_once_they_are_written() {
+    let chunked =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n";
+    let whole = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 3\r\n\r\n{}\n";
+    for (answer, path, what, early) in [
+        (chunked, "/api/v1/pods?watch=1", (|d| matches!(d, Document::Frame(_))) as fn(&Document) -> bool, ""),
+        (whole, "/api/v1/pods", |d| matches!(d, Document::Head(_)), ""),
+        (whole, "/api/v1/pods", |d| matches!(d, Document::End(_)), ""),
+        // Of a length that nobody knows beforehand: all but the word that this was all.
+        (chunked, "/api/v1/pods", |d| matches!(d, Document::End(_)), "{}\n"),
+    ] {
+        let (tell, go) = mpsc::channel();
+        let (sink, holding) = (MemorySink::default(), Arc::new(AtomicBool::new(false)));
+        let writes = Held { what, go, gone: false, holding: holding.clone(), sink: sink.clone() };
+        let upstream = Dial { address: says(answer).await, http2: false };
+        let stage = Stage::with(upstream, writes, sink, Policy::record(), |_| ()).await;
+        let mut body = stage.send(stage.request("GET", path, "")).await.unwrap().into_body();
+        let mut heard = Vec::new();
+        if !early.is_empty() {
+            heard.extend_from_slice(&body.frame().await.unwrap().unwrap().into_data().unwrap());
+        }
+        until(|| holding.load(Ordering::SeqCst) && stage.recorder.waiting() > 0).await;
+        assert_eq!(String::from_utf8_lossy(&heard), early);
+        assert!(body.frame().now_or_never().is_none(), "{path} ends before it is written");
+        tell.send(()).unwrap();
+        drop(tell);
+        heard.extend_from_slice(&body.collect().await.unwrap().to_bytes());
+        assert_eq!(heard, b"{}\n");
+        assert_eq!(*stage.tape().await.end(), End::Complete);
+    }
 }
 
 #[tokio::test]
