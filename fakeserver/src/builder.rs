@@ -85,6 +85,12 @@ impl FakeServerBuilder {
         self.seed
     }
 
+    /// The fault plan that is set.
+    #[must_use]
+    pub fn current_faults(&self) -> Option<&rehearsal_faults::Plan> {
+        self.faults.as_ref()
+    }
+
     /// The clock that is set.
     #[must_use]
     pub fn current_clock(&self) -> &Clock {

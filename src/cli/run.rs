@@ -64,7 +64,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// How a command came to its end.
-enum Ended {
+pub(super) enum Ended {
     /// As commands do.
     Itself(ExitStatus),
     /// A fault rule killed it, and wants it back after a while.
@@ -114,7 +114,7 @@ fn start(args: &RunArgs, environment: &[(String, OsString)]) -> anyhow::Result<C
 }
 
 /// Waits for the command, and does to it what fault rules order.
-async fn supervise(child: &mut Child, signals: &mut Receiver<ClientSignal>) -> anyhow::Result<Ended> {
+pub(super) async fn supervise(child: &mut Child, signals: &mut Receiver<ClientSignal>) -> anyhow::Result<Ended> {
     let group = child.id().context("the command has no process")?;
     let mut waiting = std::pin::pin!(wait(child));
     loop {

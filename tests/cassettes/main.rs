@@ -5,12 +5,15 @@
 mod process;
 
 mod crash;
+mod faulty;
 mod incident;
 mod oracle;
+mod recorder_options;
 mod recording;
 mod recording_command;
 mod replay;
 mod support;
+mod tape_commands;
 mod transcripts;
 mod upstreams;
 mod verify;

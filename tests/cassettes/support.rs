@@ -105,7 +105,7 @@ pub(crate) async fn answering(engine: &Engine, lanes: &[&str]) -> Proxy {
         Engine::Living(hydrate) => Proxy::builder(Arc::new(hydrate.clone()), lanes).policy(Policy {
             mode: Mode::Passthrough,
             fresh: true,
-            replay: None,
+            replay: Some(Arc::new(hydrate.clone())),
         }),
     };
     #[allow(clippy::disallowed_methods, reason = "certificates are checked against the machine's clock")]
@@ -114,7 +114,7 @@ pub(crate) async fn answering(engine: &Engine, lanes: &[&str]) -> Proxy {
 }
 
 /// No server: what is not on the tape has no answer.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Upstream for Nobody {
     fn channel(&self, _: bool) -> Result<Arc<dyn Channel>, UpstreamError> {

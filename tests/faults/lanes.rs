@@ -67,7 +67,7 @@ impl Talk {
                 if answer.code() == 0 { Err(answer.ending) } else { Ok((answer.code(), answer.text())) }
             }
             Self::Two(h2) => {
-                let stream = h2.send_with(method, path, body, header).await;
+                let stream = h2.send_with(method, path, &[header], body).await;
                 let mut frames = Vec::new();
                 loop {
                     let frame = h2.next().await?;
@@ -397,12 +397,12 @@ async fn lanes_that_share_a_connection_share_its_end() {
     let _guard = cluster.faults().inject(on_sut("reset").verb("list")).unwrap();
     let mut shared = Http2::begin(tls(&cluster, true).await.unwrap()).await;
     let lane = |name| ("x-rehearsal-lane", name);
-    let watch = shared.send_with("GET", &format!("{MAPS}?watch=1"), "", lane("other")).await;
+    let watch = shared.send_with("GET", &format!("{MAPS}?watch=1"), &[lane("other")], "").await;
     let head = shared.until(|frame| frame.stream == watch && frame.kind == HEADERS).await;
     assert_eq!(status(&head), 200);
-    let list = shared.send_with("GET", MAPS, "", lane("other")).await;
+    let list = shared.send_with("GET", MAPS, &[lane("other")], "").await;
     assert_eq!(status(&shared.answer(list).await), 200);
-    shared.send_with("GET", MAPS, "", lane("sut")).await;
+    shared.send_with("GET", MAPS, &[lane("sut")], "").await;
     assert_eq!(shared.rest().await.1, Ending::Reset);
 }
 

@@ -1,14 +1,13 @@
 //! Requests that change protocol (exec, attach, port-forward): the handshake is passed on, then bytes are.
 
 use super::exchange::{Client, told, without_hops};
-use super::policy::Policy;
+use super::policy::{Policy, Switch, Talking};
 use super::refusal;
 use super::upstream::{ProxyBody, UpstreamError};
 use crate::mode::Action;
 use crate::record::{AUDIT_ID, Exchange, RequestHead, Tunnel, TunnelFacts, audit, response_headers};
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 
@@ -27,14 +26,24 @@ pub(super) async fn answer(
     client: &Client,
     lane: &Arc<str>,
     head: &RequestHead,
-    mut request: Request<Incoming>,
+    mut request: Request<()>,
 ) -> Result<Response<ProxyBody>, UpstreamError> {
-    if !is_live(&client.shared.policy, head) {
-        return Ok(refusal::no_match(
-            "rehearsal record: streams of exec, attach and port-forward are not replayed here",
-        ));
+    if let Some(replay) = &client.shared.policy.replay {
+        if let Some(Switch { response, talk }) = replay.upgrade(lane, head).await {
+            if let Some(talk) = talk {
+                play(client, hyper::upgrade::on(&mut request), talk);
+            }
+            return Ok(response);
+        }
+        if !is_live(&client.shared.policy, head) {
+            let why = replay.explain(lane, head, &bytes::Bytes::new());
+            return Ok(refusal::no_match(&format!("rehearsal: {why}")));
+        }
     }
-    let recorder = client.shared.recorder.clone();
+    if !is_live(&client.shared.policy, head) {
+        return Ok(refusal::no_match("rehearsal record: no tape to answer from"));
+    }
+    let recorder = client.shared.recorder.clone().filter(|recorder| recorder.wants(lane, head));
     let downstream = hyper::upgrade::on(&mut request);
     let (mut parts, _) = request.into_parts();
     let wanted = parts.headers.get(UPGRADE).cloned();
@@ -55,7 +64,7 @@ pub(super) async fn answer(
             // No protocol was changed: an exchange like any other, written down after the fact.
             let session = match recorder {
                 Some(recorder) => {
-                    let (lane, conn) = (lane.clone(), client.conn);
+                    let (lane, conn) = (lane.clone(), client.line.ordinal());
                     let body = Some(bytes::Bytes::new());
                     let exchange =
                         Exchange { id, lane, conn, head: head.clone(), body, audit_id, trail: client.trail.clone() };
@@ -73,7 +82,7 @@ pub(super) async fn answer(
     let facts = TunnelFacts {
         id,
         lane: lane.as_ref().to_owned(),
-        conn: client.conn,
+        conn: client.line.ordinal(),
         request: head.request(None),
         asked,
         response: crate::format::model::Response {
@@ -102,7 +111,20 @@ pub(super) async fn answer(
     Ok(Response::from_parts(parts, refusal::full("")))
 }
 
-/// Streams are never answered from a tape here.
+/// Plays what a tape holds to a client, until one of them ends or the proxy stops.
+fn play(client: &Client, downstream: hyper::upgrade::OnUpgrade, talk: Talking) {
+    let stop = client.shared.stop.clone();
+    client.shared.tasks.spawn(async move {
+        match downstream.await {
+            Ok(client) => {
+                stop.run_until_cancelled(talk(TokioIo::new(client))).await;
+            }
+            Err(error) => tracing::warn!(target: "cassettes::proxy", %error, "an upgrade came to nothing"),
+        }
+    });
+}
+
+/// Whether what the tape does not know may pass.
 fn is_live(policy: &Policy, head: &RequestHead) -> bool {
     matches!(policy.action(false, head), Action::Record | Action::Forward | Action::Compare)
 }

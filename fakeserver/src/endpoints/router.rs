@@ -5,10 +5,13 @@
 
 use super::context::RequestContext;
 use super::negotiate::Accepted;
-use super::{component_status, create, delete, get, list, non_resource, patch, respond, subresources, update, watch};
+use super::{
+    component_status, create, delete, get, list, non_resource, patch, respond, subresources, update, warnings, watch,
+};
 use crate::auth::RequestAttributes;
 use crate::catalog::ResourceInfo;
 use crate::faults::{self, ServerHost, View, ViewedStorage};
+use crate::front::Beneath;
 use crate::handle::Core;
 use crate::registry::Registry;
 use crate::serve::Port;
@@ -87,7 +90,12 @@ async fn faulted(core: &Arc<Core>, mut request: Request<Body>, line: Option<Line
         let core = handler.clone();
         async move {
             let write = request.extensions_mut().remove::<WriteFaults>();
-            Ok::<_, std::convert::Infallible>(faults::scoped(write, handle(&core, request)).await)
+            let beneath = request.extensions().get::<Beneath>().cloned();
+            let answer = faults::scoped(write, handle(&core, request)).await;
+            Ok::<_, std::convert::Infallible>(match beneath {
+                Some(beneath) => beneath.see(answer).await,
+                None => answer,
+            })
         }
     });
     let mut service = FaultLayer::new(core.faults.clone(), ServerHost(Arc::downgrade(core))).layer(service);
@@ -151,7 +159,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     if let Some(text) = cx.info.deprecated.clone() {
         cx.warnings.insert(0, text);
     }
-    respond::warn(&mut response, &cx.warnings);
+    warnings::add(&mut response, &cx.warnings);
     with_flow(core, response)
 }
 

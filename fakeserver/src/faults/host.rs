@@ -114,19 +114,20 @@ impl Host for ServerHost {
 
     fn dress(&self, case: &Case, response: &mut Response<Bytes>) {
         // What the filters before priority and fairness say, and what no API server says, does not have them.
-        let outside = matches!(
-            case,
-            Case::TooManyInflight
-                | Case::ApfReject { .. }
-                | Case::ShutdownRetry
-                | Case::ShuttingDown
-                | Case::PathsNotInstalled
-                | Case::RequestTimeout
-                | Case::Unauthorized
-                | Case::HeadersTooLarge
-                | Case::Gateway { .. }
-                | Case::Custom { .. }
-        );
+        let named = matches!(case, Case::ApfReject { flow_schema, .. } if !flow_schema.is_empty());
+        let outside = named
+            || matches!(
+                case,
+                Case::TooManyInflight
+                    | Case::ShutdownRetry
+                    | Case::ShuttingDown
+                    | Case::PathsNotInstalled
+                    | Case::RequestTimeout
+                    | Case::Unauthorized
+                    | Case::HeadersTooLarge
+                    | Case::Gateway { .. }
+                    | Case::Custom { .. }
+            );
         let Some(core) = self.0.upgrade().filter(|_| !outside) else { return };
         for (name, uid) in [
             ("x-kubernetes-pf-flowschema-uid", &core.flow_schema_uid),

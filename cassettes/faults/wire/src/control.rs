@@ -9,7 +9,7 @@ use crate::host::Time;
 use crate::ruleset::{Fired, Reproduction, RuleSet};
 use parking_lot::{Mutex, RwLock};
 use rehearsal_faults::{
-    Action, ClientOrder, ConnectionFacts, EventType, Firing, FrameFacts, Plan, PlanError, Rule, RuleReport,
+    Action, ClientOrder, ConnectionFacts, EventType, Firing, FrameFacts, Load, Plan, PlanError, Rule, RuleReport,
     ServerFacts, Verdict,
 };
 use serde::Serialize;
@@ -33,6 +33,9 @@ pub struct ClientSignal {
     pub lasts: Duration,
 }
 
+/// Says what is wrong with a plan for a server that cannot do everything.
+type Limits = dyn Fn(&Plan) -> Result<(), PlanError> + Send + Sync;
+
 /// The armed rules of one server. Cheap to clone.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
@@ -47,6 +50,7 @@ struct Inner {
     time: Arc<dyn Time>,
     /// What the server has that plans may need.
     server: RwLock<ServerFacts>,
+    limits: Box<Limits>,
     log: Mutex<VecDeque<Firing>>,
     failures: Mutex<Vec<String>>,
     /// Sets or firings have changed.
@@ -95,12 +99,22 @@ pub struct RuleState {
     /// Its tally.
     #[serde(flatten)]
     pub tally: RuleReport,
+    /// Seats and queues of an `overload`, once a request has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
 }
 
 impl Faults {
     /// No rules yet; windows, delays and dates go by `time`.
     #[must_use]
     pub fn new(time: impl Time) -> Self {
+        Self::limited(time, |_| Ok(()))
+    }
+
+    /// As [`new`](Self::new), for a server that cannot do everything: `limits` says what is wrong with a plan for it, and
+    /// such a plan is refused when it is armed (see [`Plan::refuse_where`]).
+    #[must_use]
+    pub fn limited(time: impl Time, limits: impl Fn(&Plan) -> Result<(), PlanError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             armed: AtomicBool::new(false),
             frames: AtomicBool::new(false),
@@ -108,6 +122,7 @@ impl Faults {
             next: AtomicU64::new(1),
             time: Arc::new(time),
             server: RwLock::default(),
+            limits: Box::new(limits),
             log: Mutex::default(),
             failures: Mutex::default(),
             changed: Notify::new(),
@@ -174,6 +189,7 @@ impl Faults {
     }
 
     fn compile(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
         plan.fits(&self.0.server.read())?;
         Ok(Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?))
     }
@@ -195,6 +211,7 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm).
     pub fn repeat(&self, plan: &Plan, firings: &[Firing]) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
         plan.fits(&self.0.server.read())?;
         let engine = rehearsal_faults::Engine::from_firings(plan, firings)?;
         let set = Arc::new(RuleSet::new(self.0.next.fetch_add(1, Ordering::Relaxed), plan, engine));
@@ -287,6 +304,37 @@ impl Faults {
             report.rules.into_iter().find(|row| row.rule == rule).map(|row| row.fired)
         };
         self.sets().iter().find_map(of).ok_or_else(|| UnknownRule(rule.to_owned()))
+    }
+
+    /// Seats and queues of an armed `overload`; nothing is in use before the first request.
+    ///
+    /// # Errors
+    /// There is no such rule.
+    pub fn load(&self, rule: &str) -> Result<Load, UnknownRule> {
+        let sets = self.sets();
+        let set = sets.iter().find(|set| set.engine.has_rule(rule)).ok_or_else(|| UnknownRule(rule.to_owned()))?;
+        Ok(set.levels.load(rule).unwrap_or(Load { retry_after: 1, ..Load::default() }))
+    }
+
+    /// Waits until the load of an armed `overload` is as wanted. Cancel-safe.
+    ///
+    /// # Errors
+    /// There is no such rule, or not any more.
+    pub async fn loaded(&self, rule: &str, wanted: impl Fn(Load) -> bool) -> Result<Load, UnknownRule> {
+        loop {
+            let mut changed = std::pin::pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            let load = self.load(rule)?;
+            if wanted(load) {
+                return Ok(load);
+            }
+            changed.await;
+        }
+    }
+
+    /// Seats or queues have changed.
+    pub(crate) fn nudge(&self) {
+        self.0.changed.notify_waiters();
     }
 
     /// Waits until an armed rule has fired so often. Cancel-safe.
@@ -449,7 +497,11 @@ impl Faults {
 
 fn set_state(set: &RuleSet) -> SetState {
     let report = set.engine.report();
-    let rule = |tally: RuleReport| RuleState { armed: set.engine.is_armed(&tally.rule).unwrap_or(false), tally };
+    let rule = |tally: RuleReport| RuleState {
+        armed: set.engine.is_armed(&tally.rule).unwrap_or(false),
+        load: set.levels.load(&tally.rule),
+        tally,
+    };
     SetState {
         id: set.id,
         plan: set.hash().to_owned(),

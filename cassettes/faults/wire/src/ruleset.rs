@@ -1,6 +1,7 @@
 //! A compiled plan that is armed, and what one of its rules did.
 
 use crate::facts::Facts;
+use crate::overload::Levels;
 use parking_lot::Mutex;
 use rehearsal_faults::{Engine, Firing, Plan, PlanError};
 use serde::Serialize;
@@ -22,6 +23,7 @@ pub struct RuleSet {
     pub(crate) frames: bool,
     gone: CancellationToken,
     undo: Mutex<Vec<Undo>>,
+    pub(crate) levels: Levels,
 }
 
 impl fmt::Debug for RuleSet {
@@ -35,7 +37,8 @@ impl RuleSet {
         let digest = Sha256::digest(plan.to_yaml().as_bytes());
         let hash = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let frames = engine.looks_at_frames();
-        Self { id, plan: plan.clone(), engine, hash, frames, gone: CancellationToken::new(), undo: Mutex::default() }
+        let (gone, undo, levels) = (CancellationToken::new(), Mutex::default(), Levels::default());
+        Self { id, plan: plan.clone(), engine, hash, frames, gone, undo, levels }
     }
 
     pub(crate) fn compile(id: u64, plan: &Plan) -> Result<Self, PlanError> {
