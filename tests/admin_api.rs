@@ -51,6 +51,8 @@ async fn nothing_is_told_without_the_token() {
         ("DELETE", "journal"),
         ("GET", "snapshots"),
         ("POST", "snapshots"),
+        ("GET", "lanes"),
+        ("POST", "lanes"),
         ("POST", "fork"),
         ("POST", "snapshots/a/restore"),
         ("DELETE", "snapshots/a"),
