@@ -87,7 +87,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "lost-answer-delete",
             "an object is deleted, others make it again, and the delete is answered with RST",
         )
-        .fault_at("after-commit", "verb: delete, first: 1", "[{delay: 600ms}, reset]")
+        .fault_at("after-commit", "verb: delete, first: 1", "[{delay: 2s}, reset]")
         .watched(Watched::Method("DELETE"))
         .meanwhile(300, "a", "again")
         .call("delete", json!({"namespace": "default", "name": "a"}))
