@@ -124,7 +124,8 @@ async fn s4_shutdown_goes_through_its_stages_and_comes_back(wire: Wire) {
     let seen = watch.all().await;
     assert_eq!((seen.types().len(), seen.end), (2, End::Proper));
     // The watch may have ended a moment before the others are refused.
-    while wire.get(&cluster, MAPS).await.code != 429 {}
+    let refusing = async { while wire.get(&cluster, MAPS).await.code != 429 {} };
+    timeout(PATIENCE, refusing).await.unwrap();
     let refused = check_closed(&cluster, wire, "GET", MAPS, "").await;
     assert_eq!((refused.code, refused.text().as_str()), (429, SHUTTING_DOWN));
     assert_eq!(refused.header("content-type").as_deref(), Some(TEXT));
