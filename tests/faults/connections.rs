@@ -1,8 +1,8 @@
 //! Family T: what becomes of connections and of the bytes they carry.
 
 use crate::peer::{
-    Client, End, Ending, Http2, MAPS, PATIENCE, PING, Wire, advancing, bare, cluster, connect, doing, is_silent, map,
-    plan, read_to_end, request, rule, tls, with,
+    Client, DATA, End, Ending, Http2, MAPS, PATIENCE, PING, Wire, advancing, bare, cluster, connect, data, doing,
+    http2, is_silent, map, plan, read_to_end, request, rule, send, tls, with,
 };
 use rehearsal::fault_wire::{Line, Surface};
 use rehearsal::faults::Stage;
@@ -21,6 +21,7 @@ crate::proof::wire_tests! {
     t2_reset_is_rst_instead_of_an_answer: Http1, Http2;
     t3_reset_mid_body_is_a_head_and_some_bytes: Http1, Http2;
     t4_reset_mid_watch_comes_after_so_many_frames: Http1, Http2;
+    t4_frames_come_through_whatever_else_the_connection_carries: Http2;
     t5_eof_is_fin_short_of_the_end: Http1, Http2;
     t6_tls_eof_lacks_the_close_notify: Http1, Http2;
     t7_half_open_neither_answers_nor_closes: Http1, Http2;
@@ -88,6 +89,24 @@ async fn t4_reset_mid_watch_comes_after_so_many_frames(wire: Wire) {
     let seen = wire.watched(&cluster, "", 9).await;
     assert_eq!((seen.types(), seen.end), (vec!["ADDED".to_owned()], End::Reset));
     assert_eq!(seen.lines(), seen.text().lines().count(), "whole frames");
+}
+
+async fn t4_frames_come_through_whatever_else_the_connection_carries(_: Wire) {
+    let cluster = cluster(doing("reset-mid-watch", &[("afterFrames", "3")])).await;
+    let mut h2 = http2(&cluster).await;
+    let watch = h2.get(&format!("{MAPS}?watch=1")).await;
+    let mut seen = String::new();
+    while seen.lines().count() < 2 {
+        seen += &data(&h2.until(|frame| frame.stream == watch && frame.kind == DATA).await[..]);
+    }
+    for _ in 0..5 {
+        let list = h2.get(MAPS).await;
+        h2.answer(list).await;
+    }
+    assert_eq!(send(&cluster, "POST", MAPS, &map("c")).await.code(), 201);
+    let (frames, ending) = h2.rest().await;
+    seen += &data(&frames);
+    assert_eq!((seen.lines().count(), ending), (3, Ending::Reset));
 }
 
 async fn t5_eof_is_fin_short_of_the_end(wire: Wire) {

@@ -77,3 +77,15 @@ macro_rules! wire_tests {
     };
 }
 pub(crate) use wire_tests;
+
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "S1 too-many-inflight has not fired over Http2")]
+async fn a_fault_that_fired_over_the_other_version_proves_nothing() {
+    use crate::peer::{MAPS, cluster, doing};
+    let run = async {
+        let cluster = cluster(doing("too-many-inflight", &[]).first(1)).await;
+        assert_eq!(Wire::Http1.get(&cluster, MAPS).await.code, 429);
+        assert_eq!(Wire::Http2.get(&cluster, MAPS).await.code, 200);
+    };
+    prove("s1_nothing", Wire::Http2, Box::pin(run)).await;
+}

@@ -124,7 +124,8 @@ async fn s4_shutdown_goes_through_its_stages_and_comes_back(wire: Wire) {
     let seen = watch.all().await;
     assert_eq!((seen.types().len(), seen.end), (2, End::Proper));
     // The watch may have ended a moment before the others are refused.
-    while wire.get(&cluster, MAPS).await.code != 429 {}
+    let refusing = async { while wire.get(&cluster, MAPS).await.code != 429 {} };
+    timeout(PATIENCE, refusing).await.unwrap();
     let refused = check_closed(&cluster, wire, "GET", MAPS, "").await;
     assert_eq!((refused.code, refused.text().as_str()), (429, SHUTTING_DOWN));
     assert_eq!(refused.header("content-type").as_deref(), Some(TEXT));
@@ -259,11 +260,31 @@ async fn s12_already_exists_has_three_bodies(wire: Wire) {
     );
     check(&wire.send(&apply, "PUT", &path, &map("a")).await, 409, JSON, None, true, &body);
     let uid = cluster(doing("already-exists", &[("form", "uid")])).await;
-    let found = wire.get(&uid, &path).await.json()["metadata"]["uid"].as_str().unwrap().to_owned();
-    let seen = wire.send(&uid, "DELETE", &path, "").await;
-    assert_eq!((seen.code, seen.json()["reason"].as_str()), (409, Some("Conflict")));
-    let text = seen.text();
-    assert!(text.contains(&format!("UID in object meta: {found}")) && text.contains("UID in precondition: "), "{text}");
+    let object = wire.get(&uid, &path).await.json();
+    let found = object["metadata"]["uid"].as_str().unwrap();
+    for (method, words) in [
+        (
+            "DELETE",
+            format!(
+                " does not match the UID in record ({found}). The object might have been deleted and then recreated"
+            ),
+        ),
+        (
+            "PUT",
+            String::from(
+                ": StorageError: invalid object, Code: 4, Key: /registry/configmaps/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ",
+            ),
+        ),
+    ] {
+        let body = if method == "PUT" { map("a") } else { String::new() };
+        let seen = wire.send(&uid, method, &path, &body).await;
+        let status = seen.json();
+        assert_eq!((seen.code, status["reason"].as_str()), (409, Some("Conflict")));
+        assert_eq!(status["details"], serde_json::json!({"name": "a", "kind": "configmaps"}));
+        let message = status["message"].as_str().unwrap();
+        assert!(message.starts_with("Operation cannot be fulfilled on configmaps \"a\": "), "{message}");
+        assert!(message.contains(&words) && message.contains(found), "{message}");
+    }
 }
 
 async fn s13_not_found_and_gone(wire: Wire) {
@@ -286,6 +307,18 @@ async fn s14_rejected_has_seven_codes(wire: Wire) {
         assert_eq!((seen.code.to_string().as_str(), seen.end), (code, End::Proper), "{}", seen.text());
         assert_eq!(seen.json()["code"].to_string(), code);
     }
+    // A patch of an unknown kind does not come as far as other bodies.
+    let media = of("415").await;
+    let seen = wire.send(&media, "POST", MAPS, &map("c")).await;
+    assert!(
+        seen.text().contains("accepted media types include: application/json, application/yaml"),
+        "{}",
+        seen.text()
+    );
+    let seen = wire.send(&media, "PATCH", &format!("{MAPS}/a"), "{}").await;
+    let body =
+        status(r#""message":"415: Unsupported Media Type","reason":"UnsupportedMediaType","details":{},"code":415"#);
+    check(&seen, 415, JSON, None, true, &body);
     // Go's server says it itself, for each version in its own way.
     let large = of("431").await;
     if wire == Wire::Http1 {

@@ -6,14 +6,17 @@ use crate::peer::{
 };
 use rehearsal::Cluster;
 use rehearsal::faults::Stage;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 crate::proof::wire_tests! {
     h1_goaway_names_the_stream_just_answered_and_the_watch_lives_on: Http2;
+    h1_goaway_may_leave_out_the_newest_streams: Http2;
     h2_goaway_error_tells_its_code_and_ends_the_connection: Http2;
     h3_refused_stream_is_reset_with_code_7_and_not_executed: Http2;
     h4_rst_stream_tells_its_code_and_the_connection_stays: Http2;
+    h4_rst_stream_comes_before_the_head_or_between_frames: Http2;
     h5_h2_limits_show_in_settings_and_pings_stay_unanswered: Http2;
 }
 
@@ -35,9 +38,25 @@ async fn h1_goaway_names_the_stream_just_answered_and_the_watch_lives_on(_: Wire
     assert!(frames.iter().all(|frame| frame.stream == watch), "{frames:?}");
     // Once the watch is over, so is the connection.
     h2.write(RST_STREAM, 0, watch, &8u32.to_be_bytes()).await;
+    let started = Instant::now();
     assert_eq!(timeout(PATIENCE, h2.rest()).await.unwrap().1, Ending::Eof);
+    assert!(started.elapsed() >= Duration::from_millis(900), "a second after the last stream: {:?}", started.elapsed());
     // HTTP/1.1 knows nothing of it.
     assert_eq!(get(&cluster, MAPS).await.code(), 200);
+}
+
+async fn h1_goaway_may_leave_out_the_newest_streams(_: Wire) {
+    let cluster = cluster(doing("goaway", &[("streamsBack", "1")]).verb("list").count(1)).await;
+    let mut h2 = http2(&cluster).await;
+    let watch = h2.get(&format!("{MAPS}?watch=1")).await;
+    h2.until(|frame| frame.stream == watch && frame.kind == DATA).await;
+    h2.get(MAPS).await;
+    let frames = h2.until(|frame| frame.kind == GOAWAY).await;
+    let goaway = frames.last().unwrap();
+    assert_eq!((goaway.code(), goaway.last_stream()), (0, watch));
+    assert_eq!(crate::peer::send(&cluster, "POST", MAPS, &map("later")).await.code(), 201);
+    let frames = h2.until(|frame| frame.stream == watch && frame.kind == DATA).await;
+    assert!(data(&frames).contains("later"), "the watch goes on");
 }
 
 async fn h2_goaway_error_tells_its_code_and_ends_the_connection(_: Wire) {
@@ -77,6 +96,23 @@ async fn h4_rst_stream_tells_its_code_and_the_connection_stays(_: Wire) {
         let again = h2.get(MAPS).await;
         assert!(h2.answer(again).await.last().unwrap().ends_stream());
     }
+}
+
+async fn h4_rst_stream_comes_before_the_head_or_between_frames(_: Wire) {
+    let before = cluster(doing("rst-stream", &[]).first(1)).await;
+    let mut h2 = http2(&before).await;
+    let stream = h2.send("POST", MAPS, &map("c")).await;
+    let frames = h2.answer(stream).await;
+    assert_eq!((frames.len(), frames[0].kind, frames[0].code()), (1, RST_STREAM, 2));
+    let between = cluster(doing("rst-stream", &[("afterFrames", "1"), ("code", "CANCEL")]).at(Stage::Head)).await;
+    let mut h2 = http2(&between).await;
+    let watch = h2.get(&format!("{MAPS}?watch=1")).await;
+    let frames = h2.answer(watch).await;
+    let last = frames.last().unwrap();
+    assert_eq!((last.kind, last.code(), data(&frames).matches('\n').count()), (RST_STREAM, 8, 1));
+    between.faults().clear();
+    let again = h2.get(MAPS).await;
+    assert!(h2.answer(again).await.last().unwrap().ends_stream());
 }
 
 async fn h5_h2_limits_show_in_settings_and_pings_stay_unanswered(_: Wire) {

@@ -166,11 +166,11 @@ fn spelled_out(coded: &[u8]) -> String {
                 code = code << 1 | bit;
                 length += 1;
             }
-            if let Some(character) = characters.chars().nth((code - least) as usize) {
-                text.push(character);
+            if let Some(character) = characters.as_bytes().get((code - least) as usize) {
+                text.push(char::from(*character));
                 continue 'next;
             }
-            least += characters.chars().count() as u32;
+            least += characters.len() as u32;
         }
         panic!("a code of more than 19 bits: no character of a header has one");
     }

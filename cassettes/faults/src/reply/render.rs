@@ -311,6 +311,10 @@ fn refusal(reply: &Reply, code: u16, request: &RequestFacts<'_>, store: &StoreFa
             detailed(code, "NotAcceptable", message, Details::default())
         }
         Case::TooLarge => plain(code, "RequestEntityTooLarge", "Request entity too large: limit is 3145728"),
+        // No route takes such a patch; other bodies come to a handler that refuses them.
+        Case::UnsupportedMediaType if request.verb == "patch" => {
+            detailed(code, "UnsupportedMediaType", "415: Unsupported Media Type", Details::default())
+        }
         Case::UnsupportedMediaType => {
             let message = format!(
                 "the body of the request was in an unknown format - accepted media types include: {MEDIA_TYPES}"
@@ -343,6 +347,14 @@ fn future_revision(reply: &Reply, code: u16, request: &RequestFacts<'_>, store: 
 }
 
 fn uid_mismatch(request: &RequestFacts<'_>, store: &StoreFacts<'_>) -> String {
+    if request.verb == "delete" {
+        // A delete is checked before it comes to the storage layer, whose words the others have.
+        return format!(
+            "the UID in the precondition ({}) does not match the UID in record ({}). \
+             The object might have been deleted and then recreated",
+            store.wanted_uid, store.uid
+        );
+    }
     let key = [request.resource, request.namespace, request.name]
         .iter()
         .filter(|part| !part.is_empty())

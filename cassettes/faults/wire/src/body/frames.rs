@@ -3,13 +3,13 @@
 //! Every firing that is about frames becomes an [`Op`] that sees all later frames, in the order of firing. What the
 //! operations do to a frame is in `passage`, what a frame is in `framing`.
 
+use super::delivery::Delivery;
 use super::dormant::{Follow, dormant};
 use super::framing::Framing;
 use super::op::{Op, Whole};
 use super::{Awaken, Frames, Inner};
 use crate::facts::Facts;
 use crate::host::Host;
-use crate::line::Line;
 use crate::ruleset::{Fired, RuleSet};
 use bytes::Bytes;
 use http_body::Frame;
@@ -56,15 +56,13 @@ pub(super) struct Pipeline<H> {
     pub(super) framing: Framing,
     pub(super) ops: Vec<Op>,
     pub(super) out: VecDeque<Out>,
-    /// Bytes the connection had written when the watch began, and bytes given out since.
-    base: u64,
-    given: u64,
+    delivery: Delivery,
     initial: bool,
 }
 
 impl<H: Host> Pipeline<H> {
     pub(super) fn new(inner: Inner, follow: Follow<H>) -> Self {
-        let base = follow.line.as_ref().map_or(0, Line::written);
+        let delivery = Delivery::new(follow.line.clone());
         let framing = Framing::new(follow.facts.protobuf);
         Self {
             inner: Some(inner),
@@ -73,8 +71,7 @@ impl<H: Host> Pipeline<H> {
             framing,
             ops: Vec::new(),
             out: VecDeque::new(),
-            base,
-            given: 0,
+            delivery,
             initial: true,
         }
     }
@@ -97,7 +94,7 @@ impl<H: Host> Pipeline<H> {
             match self.out.pop_front() {
                 Some(Out::Bytes(bytes)) if bytes.is_empty() => continue,
                 Some(Out::Bytes(bytes)) => {
-                    self.given += bytes.len() as u64;
+                    self.delivery.give(bytes.len());
                     return Some(Ok(Frame::data(bytes)));
                 }
                 Some(Out::Pause(wait, set)) => {
@@ -303,27 +300,13 @@ impl<H: Host> Pipeline<H> {
             }
             // An HTTP/2 stream has an end of its own.
             End::Cut(Cut::Eof, _) if self.follow.facts.protocol == Protocol::Http2 => Some(None),
-            End::Cut(how, held) => {
-                Some(Some(Err(cut(self.follow.line.as_ref(), self.base + self.given.max(1), how, &held).await)))
-            }
+            End::Cut(how, held) => Some(Some(Err(self.delivery.cut(how, &held).await))),
             End::Reset(code) => {
-                if let Some(line) = &self.follow.line {
-                    line.delivered(self.base + self.given.max(1)).await;
-                }
+                self.delivery.done().await;
                 Some(Some(Err(h2::Error::from(h2::Reason::from(code.code())).into())))
             }
         }
     }
-}
-
-/// Cuts the connection once the bytes are on their way; without one, the body fails.
-pub(super) async fn cut(line: Option<&Line>, bytes: u64, how: Cut, held: &CancellationToken) -> super::BoxError {
-    if let Some(line) = line {
-        line.delivered(bytes).await;
-        line.cut(how, held);
-        std::future::pending::<()>().await;
-    }
-    super::BoxError::from("cut by a fault")
 }
 
 enum Read {

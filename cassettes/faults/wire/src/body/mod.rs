@@ -1,6 +1,7 @@
 //! Bodies of answers with faults: whole ones pass, watches are followed frame by frame, and the bytes of either can be
 //! slowed down, cut into segments and cut off.
 
+mod delivery;
 mod dormant;
 mod frames;
 mod framing;

@@ -1,7 +1,7 @@
 //! The bytes of a body in time: rates, parts, segments, and a cut at a byte.
 
-use super::frames::cut;
-use super::{BoxError, FaultBody, Frames};
+use super::delivery::Delivery;
+use super::{FaultBody, Frames};
 use crate::line::Line;
 use crate::ruleset::{Fired, RuleSet};
 use bytes::{Bytes, BytesMut};
@@ -39,6 +39,7 @@ enum Stop {
 struct Pace {
     body: Option<FaultBody>,
     line: Option<Line>,
+    delivery: Delivery,
     protocol: Protocol,
     length: Option<u64>,
     /// After so many bytes.
@@ -52,15 +53,13 @@ struct Pace {
     inside_utf8: bool,
     set: Option<Arc<RuleSet>>,
     ready: VecDeque<Bytes>,
-    base: u64,
-    given: u64,
 }
 
 impl Pace {
     fn new(line: Option<Line>, protocol: Protocol, length: Option<u64>) -> Self {
-        let base = line.as_ref().map_or(0, Line::written);
         Self {
             body: None,
+            delivery: Delivery::new(line.clone()),
             line,
             protocol,
             length,
@@ -72,8 +71,6 @@ impl Pace {
             inside_utf8: false,
             set: None,
             ready: VecDeque::new(),
-            base,
-            given: 0,
         }
     }
 
@@ -124,16 +121,16 @@ impl Pace {
     async fn next(&mut self) -> Option<super::Item> {
         loop {
             if let Some((at, stop)) = self.stop.clone()
-                && self.given >= at
+                && self.delivery.given() >= at
             {
                 return self.end(stop).await;
             }
             if let Some(piece) = self.ready.pop_front() {
-                if self.given > 0 {
+                if self.delivery.given() > 0 {
                     self.wait().await;
                 }
                 let piece = self.up_to_stop(piece);
-                self.given += piece.len() as u64;
+                self.delivery.give(piece.len());
                 return Some(Ok(Frame::data(piece)));
             }
             let chunk = match self.read().await {
@@ -207,9 +204,7 @@ impl Pace {
 
     /// Waits between two pieces; each is on its way before the next.
     async fn wait(&mut self) {
-        if let Some(line) = self.line.clone() {
-            line.delivered(self.base + self.given).await;
-        }
+        self.delivery.done().await;
         let pause = self.parts.map(|(_, pause)| pause).or(self.rate.map(|(_, pause)| pause));
         if let Some(pause) = pause {
             let gone = self.set.as_ref().map(|set| set.gone().clone()).unwrap_or_default();
@@ -222,7 +217,7 @@ impl Pace {
 
     fn up_to_stop(&mut self, mut piece: Bytes) -> Bytes {
         let Some((at, _)) = &self.stop else { return piece };
-        let room = usize::try_from(at.saturating_sub(self.given)).unwrap_or(usize::MAX);
+        let room = usize::try_from(at.saturating_sub(self.delivery.given())).unwrap_or(usize::MAX);
         if piece.len() > room {
             let rest = piece.split_off(room);
             self.ready.push_front(rest);
@@ -232,21 +227,15 @@ impl Pace {
 
     async fn end(&mut self, stop: Stop) -> Option<super::Item> {
         self.body = None;
-        let bytes = self.base + self.given.max(1);
         match stop {
             Stop::Cut(Cut::Eof, _) if self.protocol == Protocol::Http2 => {
                 self.stop = None;
                 self.ready.clear();
                 None
             }
-            Stop::Cut(how, set) => {
-                let error: BoxError = cut(self.line.as_ref(), bytes, how, set.gone()).await;
-                Some(Err(error))
-            }
+            Stop::Cut(how, set) => Some(Err(self.delivery.cut(how, set.gone()).await)),
             Stop::Reset(code) => {
-                if let Some(line) = &self.line {
-                    line.delivered(bytes).await;
-                }
+                self.delivery.done().await;
                 Some(Err(h2::Error::from(h2::Reason::from(code.code())).into()))
             }
         }
