@@ -68,7 +68,7 @@ fn the_plans_in_the_examples_are_good_and_noted() {
     let (code, _, err) = faults(&args);
     assert_eq!(code, Some(0), "{err:?}");
     let text = err.join("\n");
-    assert!(text.contains("rush_hour.yaml:11:21: scenarios.day[3].on.count: order-dependent"), "{text}");
+    assert!(text.contains("rush_hour.yaml:12:26: scenarios.day[3].on.count: order-dependent"), "{text}");
 }
 
 #[test]

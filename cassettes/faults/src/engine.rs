@@ -3,16 +3,20 @@
 //! For every rule whose conditions hold: is it armed, is its window open, which occurrence is this, do the dice say yes,
 //! is there anything left to fire. Rules are asked in order; the first that settles the answer ends the asking.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+mod entry;
+mod index;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use self::entry::{Entry, pick};
+use self::index::Index;
 use crate::action::Action;
 use crate::check::Prepared;
 use crate::counters::{Counters, Turns};
 use crate::error::PlanError;
-use crate::event::EventMatcher;
 use crate::explain::Why;
 use crate::facts::{ConnectionFacts, FrameFacts, RequestFacts};
 use crate::matcher::{Looks, Moment, Subject};
@@ -46,71 +50,6 @@ const _: () = {
 
 /// Recorded actions, and the state that armed the rule, by rule, request and repeat.
 type Recorded = HashMap<(String, String, u64), (Vec<Action>, Option<String>)>;
-
-#[derive(Debug)]
-struct Entry {
-    rule: Prepared,
-    /// Position of the rule that this one waits for.
-    after: Option<usize>,
-    /// The event that it waits for.
-    event: Option<EventMatcher>,
-    armed: AtomicBool,
-    triggered: AtomicBool,
-    /// When a request last met the conditions, in nanoseconds; [`NEVER`] before the first.
-    asked: AtomicU64,
-    matched: AtomicU64,
-    fired: AtomicU64,
-    shadowed: AtomicU64,
-    /// Firings by lane.
-    lanes: Mutex<BTreeMap<String, u64>>,
-}
-
-const NEVER: u64 = u64::MAX;
-
-impl Entry {
-    fn new(rule: Prepared, after: Option<usize>) -> Self {
-        let event = match &rule.schedule.trigger {
-            Some(Trigger::Event(pattern)) => Some(EventMatcher::new(pattern)),
-            _ => None,
-        };
-        Self {
-            rule,
-            after,
-            event,
-            armed: AtomicBool::new(true),
-            triggered: AtomicBool::new(false),
-            asked: AtomicU64::new(NEVER),
-            matched: AtomicU64::new(0),
-            fired: AtomicU64::new(0),
-            shadowed: AtomicU64::new(0),
-            lanes: Mutex::default(),
-        }
-    }
-
-    /// Notes that a request met the conditions, and whether none had for as long as the rule waits for.
-    fn asked_at(&self, now: Duration) {
-        let Some(Trigger::Idle(wait)) = &self.rule.schedule.trigger else { return };
-        let nanos = u64::try_from(now.as_nanos()).unwrap_or(NEVER - 1);
-        let last = self.asked.swap(nanos, Ordering::AcqRel);
-        if last != NEVER && u128::from(nanos.saturating_sub(last)) >= wait.as_nanos() {
-            self.triggered.store(true, Ordering::Release);
-        }
-    }
-
-    /// Whether the conditions hold. Apart from the rest because nearly every answer is no.
-    fn is_about(&self, subject: &Subject<'_>) -> bool {
-        self.rule.matcher.mismatch(subject).is_none()
-    }
-
-    /// The same with a reason. Only needed when every rule is asked, also those of other occasions.
-    fn why_not(&self, subject: &Subject<'_>) -> Option<Why> {
-        if self.rule.moment() == subject.moment {
-            self.rule.matcher.mismatch(subject).map(Why::Mismatch)
-        } else {
-            Some(Why::OtherMoment)
-        }
-    }
-}
 
 impl Engine {
     pub(crate) fn new(seed: u64, prepared: Vec<Prepared>, scenes: Scenes) -> Self {
@@ -243,7 +182,7 @@ impl Engine {
     #[must_use]
     pub fn fired_in(&self, rule: &str, lane: &str) -> Option<u64> {
         let entry = self.rules.iter().find(|entry| entry.rule.id == rule)?;
-        Some(entry.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(lane).copied().unwrap_or(0))
+        Some(entry.fired_for(lane))
     }
 
     /// The scenarios of the plan, by name, and the state that each was in when it was last asked about.
@@ -279,7 +218,7 @@ impl Engine {
         let row = |(position, entry): (usize, &Entry)| RuleReport {
             rule: entry.rule.id.clone(),
             matched: entry.matched.load(Ordering::Relaxed),
-            fired: entry.fired.load(Ordering::Relaxed),
+            fired: entry.fired(),
             shadowed: entry.shadowed.load(Ordering::Relaxed),
             waits_for: self.scenes.waits(position).map(|why| why.to_string()),
         };
@@ -393,7 +332,7 @@ impl Engine {
             None => true,
             Some(Trigger::Rule(_)) => {
                 let after = entry.after.and_then(|position| self.rules.get(position));
-                after.is_some_and(|after| after.fired.load(Ordering::Acquire) > 0)
+                after.is_some_and(|after| after.fired() > 0)
             }
             Some(Trigger::Mark(name)) => marked(name).is_some_and(|at| at <= now),
             Some(Trigger::Event(_) | Trigger::Idle(_)) => entry.triggered.load(Ordering::Acquire),
@@ -428,10 +367,7 @@ impl Engine {
         (occurrence, repeat): (u64, u64),
         (actions, state): (Vec<Action>, Option<String>),
     ) -> Firing {
-        entry.fired.fetch_add(1, Ordering::Release);
-        let mut lanes = entry.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        *lanes.entry(subject.facts.lane.to_owned()).or_default() += 1;
-        drop(lanes);
+        entry.fires_for(subject.facts.lane);
         for action in &actions {
             if let Action::Mark { name } = action {
                 self.mark(name, now);
@@ -447,80 +383,6 @@ impl Engine {
             at: now,
             stage: entry.rule.stage,
             actions,
-        }
-    }
-}
-
-/// Whether this occurrence fires, by number, by chance, and by what is left.
-fn pick(rule: &Prepared, tally: &crate::counters::Tally, now: Duration, dice: &Dice) -> Result<(), Why> {
-    if !rule.schedule.picks(tally.seen) {
-        return Err(Why::Occurrence(tally.seen));
-    }
-    if rule.count.is_some_and(|count| tally.fired >= count) {
-        return Err(Why::Spent);
-    }
-    let cooled = rule.cooldown.zip(tally.last_fired).is_none_or(|(wait, last)| now >= last.saturating_add(wait));
-    if !cooled {
-        return Err(Why::CoolingDown);
-    }
-    match rule.schedule.probability {
-        Some(p) if p < 1.0 && dice.unit("p") >= p => Err(Why::Dice(dice.unit("p"))),
-        _ => Ok(()),
-    }
-}
-
-/// Which rules can be about a request, by verb and resource: most requests are about none of them.
-#[derive(Debug, Default)]
-struct Index {
-    verbs: Vec<ByResource>,
-    connections: Vec<usize>,
-    frames: ByResource,
-}
-
-/// Rules in order; those of any resource are in every list.
-#[derive(Debug, Default, Clone)]
-struct ByResource {
-    named: HashMap<String, Vec<usize>>,
-    any: Vec<usize>,
-}
-
-impl ByResource {
-    fn new(rules: &[(usize, &Prepared)]) -> Self {
-        let names: BTreeSet<&String> =
-            rules.iter().flat_map(|(_, rule)| rule.matcher.resources.iter().map(|(name, _)| name)).collect();
-        let about = |rule: &Prepared, name: &str| {
-            rule.matcher.resources.is_empty() || rule.matcher.resources.iter().any(|(resource, _)| resource == name)
-        };
-        let list =
-            |name: &str| rules.iter().filter(|(_, rule)| about(rule, name)).map(|(position, _)| *position).collect();
-        Self { named: names.into_iter().map(|name| (name.clone(), list(name))).collect(), any: list("") }
-    }
-
-    fn get(&self, resource: &str) -> &[usize] {
-        self.named.get(resource).unwrap_or(&self.any)
-    }
-}
-
-impl Index {
-    fn new(prepared: &[Prepared]) -> Self {
-        let of = |moment| prepared.iter().enumerate().filter(move |(_, rule)| rule.moment() == moment);
-        let by_verb = |verb: usize| {
-            ByResource::new(
-                &of(Moment::Request).filter(|(_, r)| r.matcher.verbs & (1 << verb) != 0).collect::<Vec<_>>(),
-            )
-        };
-        Self {
-            verbs: (0..16).map(by_verb).collect(),
-            connections: of(Moment::Connection).map(|(position, _)| position).collect(),
-            frames: ByResource::new(&of(Moment::Frame).collect::<Vec<_>>()),
-        }
-    }
-
-    fn candidates(&self, subject: &Subject<'_>) -> &[usize] {
-        match subject.moment {
-            Moment::Connection => &self.connections,
-            Moment::Frame => self.frames.get(subject.facts.resource),
-            Moment::Request => self.verbs.get(subject.verb()).map_or(&[], |rules| rules.get(subject.facts.resource)),
         }
     }
 }

@@ -397,11 +397,18 @@ fn stable_plan() -> impl Strategy<Value = Plan> {
         let rule = p.map_or(rule.clone(), |p| rule.probability(p));
         if rule.schedule.nth.is_some() { rule } else { count.map_or(rule.clone(), |n| rule.count(n)) }
     });
-    (any::<u64>(), prop::collection::vec(rule, 1..6)).prop_filter_map("the plan is refused", |(seed, rules)| {
+    let rules = (any::<u64>(), 0..3_usize, prop::collection::vec(rule, 1..6));
+    rules.prop_filter_map("the plan is refused", |(seed, scenario, rules)| {
         let plan = rules.into_iter().enumerate().fold(Plan::seed(seed), |plan, (n, mut rule)| {
             rule.id = format!("r{n}");
             plan.rule(rule)
         });
+        // Rule r0 armed always, from the beginning on, or not yet.
+        let plan = match scenario {
+            0 => plan,
+            1 => plan.scenario("s", Scenario::new().state("r0").state("calm")),
+            _ => plan.scenario("s", Scenario::new().state("calm").state("r0")),
+        };
         plan.compile().is_ok().then_some(plan)
     })
 }

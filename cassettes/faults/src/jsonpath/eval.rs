@@ -8,21 +8,22 @@ use serde_json::{Number, Value};
 
 use super::{Comparison, Expression, MOST_STEPS, Operand, Query, Segment, Selector};
 
-/// Beyond this many levels of an object nothing is looked for; no server takes one that is as deep.
-const MOST_LEVELS: usize = 256;
+/// How many levels an evaluation goes down at a time, all nested queries together: the stack is not without end, and no
+/// server takes an object that is as deep.
+const MOST_LEVELS: usize = 512;
 /// So many bytes of a text are read in one step.
 const BYTES_A_STEP: usize = 64;
 
 /// Whether a query selects a node that is `wanted`.
 pub(super) fn any(query: &Query, object: &Value, mut wanted: impl FnMut(&Value) -> bool) -> bool {
-    let mut walk = Walk { root: object, steps: MOST_STEPS };
+    let mut walk = Walk::new(object);
     let found = walk.query(query, object, &mut |node| wanted(node));
     found && walk.steps > 0
 }
 
 /// Whether an expression holds of an object.
 pub(super) fn holds(expression: &Expression, object: &Value) -> bool {
-    let mut walk = Walk { root: object, steps: MOST_STEPS };
+    let mut walk = Walk::new(object);
     let holds = walk.holds(expression, object);
     holds && walk.steps > 0
 }
@@ -30,12 +31,17 @@ pub(super) fn holds(expression: &Expression, object: &Value) -> bool {
 struct Walk<'v> {
     root: &'v Value,
     steps: usize,
+    levels: usize,
 }
 
 /// Told of each selected node; says whether that was enough.
 type Found<'f, 'v> = &'f mut dyn FnMut(&'v Value) -> bool;
 
 impl<'v> Walk<'v> {
+    fn new(root: &'v Value) -> Self {
+        Self { root, steps: MOST_STEPS, levels: MOST_LEVELS }
+    }
+
     /// Whether there were steps left.
     fn spend(&mut self, steps: usize) -> bool {
         self.steps = self.steps.saturating_sub(steps);
@@ -56,29 +62,28 @@ impl<'v> Walk<'v> {
         }
         match segments.split_first() {
             None => found(node),
-            Some((segment, rest)) if segment.deep => self.descend(segment, rest, node, MOST_LEVELS, found),
+            Some((segment, rest)) if segment.deep => self.descend(segment, rest, node, found),
             Some((segment, rest)) => self.children(segment, rest, node, found),
         }
     }
 
-    fn descend(
-        &mut self,
-        segment: &'v Segment,
-        rest: &'v [Segment],
-        node: &'v Value,
-        levels: usize,
-        found: Found<'_, 'v>,
-    ) -> bool {
+    fn descend(&mut self, segment: &'v Segment, rest: &'v [Segment], node: &'v Value, found: Found<'_, 'v>) -> bool {
         if !self.spend(1) || self.children(segment, rest, node, found) {
             return true;
         }
-        let Some(levels) = levels.checked_sub(1) else { return false };
-        let mut deeper = |child| self.descend(segment, rest, child, levels, &mut *found);
-        match node {
+        if self.levels == 0 {
+            self.steps = 0;
+            return true;
+        }
+        self.levels -= 1;
+        let mut deeper = |child| self.descend(segment, rest, child, &mut *found);
+        let enough = match node {
             Value::Array(items) => items.iter().any(&mut deeper),
             Value::Object(members) => members.values().any(&mut deeper),
             _ => false,
-        }
+        };
+        self.levels += 1;
+        enough
     }
 
     fn children(&mut self, segment: &'v Segment, rest: &'v [Segment], node: &'v Value, found: Found<'_, 'v>) -> bool {

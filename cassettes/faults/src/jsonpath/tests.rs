@@ -137,6 +137,20 @@ fn an_expression_that_would_take_for_ever_holds_of_nothing() {
     assert!(!JsonPath::parse("$..a..a").unwrap().any(&deep, |_| true));
 }
 
+#[test]
+fn nested_queries_of_a_deep_object_stay_on_the_stack() {
+    let mut deep = json!([]);
+    for _ in 0..126 {
+        deep = Value::Array(vec![deep]);
+    }
+    let nested = |levels: usize| format!("@..[{}0{}]", "?$..[".repeat(levels), "]".repeat(levels));
+    assert!(Filter::parse(&nested(0)).unwrap().holds(&deep), "a deep object alone is no hindrance");
+    for levels in 1..=MOST_NESTED - 1 {
+        let missing = nested(levels).replace('0', "99");
+        assert!(!Filter::parse(&missing).unwrap().holds(&deep), "{missing}");
+    }
+}
+
 fn expression() -> impl Strategy<Value = String> {
     prop::collection::vec(
         prop::sample::select(vec![
