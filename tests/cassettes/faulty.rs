@@ -490,3 +490,28 @@ async fn the_command_line_records_repeats_and_names_a_run_that_failed() {
     assert!(line.ends_with(" seed 7"), "{line}");
     cluster.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_kills_the_command_that_is_recorded() {
+    let cluster = Cluster::builder().controllers(Controllers::none()).tls(true).start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("real"), cluster.kubeconfig().unwrap()).unwrap();
+    std::fs::write(path("plan"), "rules: [{id: kill, when: {verb: get, resource: configmaps}, do: kill-client}]")
+        .unwrap();
+    let (real, tape, plan, kubeconfig, started) =
+        (path("real"), path("x.tape.yaml"), path("plan"), path("k"), path("started"));
+    let script = format!("touch {started}; exec sleep 600");
+    let args = ["record", "--kubeconfig", &real, "-o", &tape, "--faults", &plan, "--kubeconfig-out", &kubeconfig];
+    let process = Rehearsal::start(args.into_iter().chain(["--", "sh", "-c", &script]));
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !Path::new(&started).exists() {
+        assert!(tokio::time::Instant::now() < deadline, "the command never began");
+        tokio::task::yield_now().await;
+    }
+    ask(&config_of(Path::new(&kubeconfig)), true, Method::GET, &format!("{MAPS}/a"), None).await;
+    let (code, err) = tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
+    assert_eq!(code, Some(137), "{err}");
+    assert_eq!(rules(sealed(Path::new(&tape)).calls().next().unwrap()), ["kill"]);
+    cluster.shutdown().await;
+}
