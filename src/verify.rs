@@ -13,10 +13,13 @@ use parking_lot::Mutex;
 use rehearsal_cassettes::format::model::{Body, Call, Request as Recorded, Tape};
 use rehearsal_cassettes::proxy::{Channel, ProxyBody, Upstream, UpstreamError, UpstreamFailure};
 use rehearsal_cassettes::record::{body_of, response_headers};
+use rehearsal_cassettes::replay::Route;
+use rehearsal_cassettes::review::Mask;
 use rehearsal_cassettes::verify::{
-    Bindings, CallDifference, Live, PlaceDifference, Plan, PlanOptions, Step, VerifyReport, before, check,
+    Bindings, CallDifference, Live, PlaceDifference, Plan, PlanOptions, Scope, Step, VerifyReport, before, check,
     check_frames, counts,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -25,6 +28,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 << 20;
+
+/// How long to wait before a request that waits for something is sent again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Request headers that are the connection's or the caller's, not the scenario's.
 const OWN: [&str; 6] = ["accept-encoding", "authorization", "content-length", "host", "transfer-encoding", "upgrade"];
@@ -38,11 +44,18 @@ pub struct VerifyOptions {
     pub patience: Duration,
     /// How long recorded frames of a watch are waited for. Default 5 seconds.
     pub frames: Duration,
+    /// Fields that are not compared. Default: none.
+    pub mask: Mask,
 }
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self { plan: PlanOptions::default(), patience: Duration::from_secs(30), frames: Duration::from_secs(5) }
+        Self {
+            plan: PlanOptions::default(),
+            patience: Duration::from_secs(30),
+            frames: Duration::from_secs(5),
+            mask: Mask::default(),
+        }
     }
 }
 
@@ -51,9 +64,26 @@ impl Default for VerifyOptions {
 /// # Errors
 /// A server that cannot be reached, or does not answer in time.
 pub async fn verify(tape: &Tape, server: &dyn Upstream, options: &VerifyOptions) -> anyhow::Result<VerifyReport> {
+    verify_as(tape, server, &BTreeMap::new(), options).await
+}
+
+/// As [`verify`], with connections of their own for some lanes: what they send is sent under another identity.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_as(
+    tape: &Tape,
+    server: &dyn Upstream,
+    lanes: &BTreeMap<String, Box<dyn Upstream>>,
+    options: &VerifyOptions,
+) -> anyhow::Result<VerifyReport> {
     let plan = Plan::of(tape, &options.plan);
     let mut run = Run {
         channel: server.channel(false)?,
+        lanes: lanes
+            .iter()
+            .map(|(lane, server)| Ok((lane.clone(), server.channel(false)?)))
+            .collect::<Result<_, UpstreamError>>()?,
         bindings: Bindings::new(plan.symbolic),
         report: VerifyReport { skipped: plan.skipped.clone(), ..VerifyReport::default() },
         watches: Vec::new(),
@@ -71,6 +101,7 @@ pub async fn verify(tape: &Tape, server: &dyn Upstream, options: &VerifyOptions)
 /// A verification under way.
 struct Run<'t> {
     channel: Arc<dyn Channel>,
+    lanes: BTreeMap<String, Arc<dyn Channel>>,
     bindings: Bindings,
     report: VerifyReport,
     watches: Vec<Watch<'t>>,
@@ -134,7 +165,7 @@ impl<'t> Run<'t> {
             let frames = watch.frames.all.lock().clone();
             let mut difference = watch.difference;
             difference.places.extend(check_frames(watch.call, &frames, &mut self.bindings));
-            self.report.add(difference);
+            self.settle(watch.call, difference);
         }
         self.watches = open;
     }
@@ -158,11 +189,7 @@ impl<'t> Run<'t> {
         let asked = self.bindings.request(&call.request);
         let name = format!("{} {}", asked.method, target(&asked));
         let context = || format!("call {}: {name}", call.id);
-        let request = wire(&asked).with_context(context)?;
-        let Ok(answer) = timeout(self.options.patience, self.channel.send(request)).await else {
-            bail!("{}: no answer within {:?}", context(), self.options.patience);
-        };
-        let answer = answer.with_context(context)?;
+        let answer = self.send(call, &asked).await.with_context(context)?;
         let streams = step.watch && answer.status() == http::StatusCode::OK;
         let mut difference =
             CallDifference { call: call.id, lane: call.lane.clone(), request: name.clone(), places: Vec::new() };
@@ -174,16 +201,56 @@ impl<'t> Run<'t> {
             self.watches.push(Watch { call, difference, frames, reader, late: false, learnt: 0 });
             return Ok(());
         }
-        let Ok(live) = timeout(self.options.patience, read_whole(answer)).await else {
-            bail!("{}: the answer did not end within {:?}", context(), self.options.patience);
-        };
-        difference.places = check(call, &live.with_context(context)?, &mut self.bindings);
+        let mut live = self.whole(answer).await.with_context(context)?;
+        if let Some(until) = Scope::of(call).until {
+            let deadline = Instant::now() + self.options.patience;
+            while !until.holds(&live, &self.bindings) && Instant::now() < deadline {
+                tokio::time::sleep(AGAIN).await;
+                let answer = self.send(call, &asked).await.with_context(context)?;
+                live = self.whole(answer).await.with_context(context)?;
+            }
+        }
+        difference.places = check(call, &live, &mut self.bindings);
         if step.watch {
             let frames = format!("{} frames", call.frames.len()).into();
             difference.places.push(PlaceDifference { path: "frames".into(), recorded: Some(frames), live: None });
         }
-        self.report.add(difference);
+        self.settle(call, difference);
         Ok(())
+    }
+
+    /// Sends a request under the identity of its lane.
+    async fn send(&self, call: &Call, asked: &Recorded) -> anyhow::Result<Response<ProxyBody>> {
+        let channel = self.lanes.get(&call.lane).unwrap_or(&self.channel);
+        match timeout(self.options.patience, channel.send(wire(asked)?)).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => bail!("no answer within {:?}", self.options.patience),
+        }
+    }
+
+    async fn whole(&self, answer: Response<ProxyBody>) -> anyhow::Result<Live> {
+        match timeout(self.options.patience, read_whole(answer)).await {
+            Ok(live) => live,
+            Err(_) => bail!("the answer did not end within {:?}", self.options.patience),
+        }
+    }
+
+    /// Takes out what the mask hides, and counts the rest.
+    fn settle(&mut self, call: &Call, mut difference: CallDifference) {
+        let resource = Route::of(&call.request).collection();
+        let mask = &self.options.mask;
+        difference.places.retain(|place| !within_body(&place.path).is_some_and(|path| mask.hides(&resource, path)));
+        self.report.add(difference);
+    }
+}
+
+/// The part of a place that is within a body; none for status, headers and counts of frames.
+fn within_body(place: &str) -> Option<&str> {
+    let (member, rest) = place.split_once('.')?;
+    match member {
+        "body" => Some(rest),
+        "frames" => rest.split_once('.').map(|(_, path)| path),
+        _ => None,
     }
 }
 

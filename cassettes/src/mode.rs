@@ -80,6 +80,12 @@ impl Mode {
         }
     }
 
+    /// The mode in force for a tape that has outlived its time: recorded anew where a run records at all.
+    #[must_use]
+    pub fn for_expired(self) -> Self {
+        if self == Self::Once { Self::All } else { self }
+    }
+
     /// What to do with a request. `fresh`: the tape was made by this run; `known`: the tape has an answer.
     #[must_use]
     pub fn action(self, fresh: bool, known: bool) -> Action {
@@ -119,6 +125,13 @@ mod tests {
                 assert_ne!(mode.under_ci(true).action(fresh, known), Action::Record, "{mode:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_expired_tape_is_recorded_anew_but_not_under_ci() {
+        assert_eq!(Mode::Once.for_expired(), Mode::All);
+        assert_eq!(Mode::Once.under_ci(true).for_expired(), Mode::None);
+        assert_eq!(Mode::Compare.for_expired(), Mode::Compare);
     }
 
     #[test]

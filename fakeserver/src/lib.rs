@@ -28,4 +28,4 @@ mod write_timeout;
 
 pub use builder::FakeServerBuilder;
 pub use front::{Beneath, Handler};
-pub use serve::{FakeServer, StartError};
+pub use serve::{FakeServer, LanePort, StartError};

@@ -1,14 +1,17 @@
 //! The command line: flags as one table, a file a subcommand.
 
+mod at;
 mod bench;
 mod convert;
 mod faulting;
 mod faults;
 mod record;
+mod redact;
 mod reduce;
 mod replay;
 mod review;
 mod run;
+mod scope;
 mod score;
 mod serve;
 mod tape;

@@ -5,8 +5,9 @@
 
 use super::faulting;
 use super::run::{self, Ended, exit_code};
+use super::scope::{PlaceArgs, ScopeArgs};
 use crate::process::end_group;
-use crate::recording::{self, ConfigUpstream, Recording, RecordingOptions, RedactionOptions, Start};
+use crate::recording::{self, ConfigUpstream, JsonOnly, Recording, RecordingOptions, RedactionOptions, Start};
 use anyhow::Context as _;
 use clap::Args;
 use futures::future::BoxFuture;
@@ -18,7 +19,7 @@ use rehearsal_cassettes::proxy::{
     Abilities, Channel, CompareSink, Lanes, Policy, Proxy, ProxyBody, ProxyBuilder, Replay, TapeComparer, Upstream,
     UpstreamError, UpstreamFailure,
 };
-use rehearsal_cassettes::record::{Recorder, RecorderOptions, SystemClock};
+use rehearsal_cassettes::record::{Recorder, RecorderOptions, Summary, SystemClock};
 use rehearsal_cassettes::replay::{Options, Player, ReplayService, Verdict};
 use rehearsal_client::{ClientConfig, Config, LoadingRules, Overrides, Secret};
 use rehearsal_fakeserver::auth::write_atomically;
@@ -61,6 +62,15 @@ pub struct RecordArgs {
     /// Note the sizes of the pieces that watch events came in.
     #[arg(long)]
     pub wire: bool,
+    /// Ask the cluster for JSON where clients would rather have protobuf, so that the tape can be read.
+    #[arg(long)]
+    pub force_json: bool,
+    /// Redact the names of a Secret's keys too.
+    #[arg(long)]
+    pub redact_keys: bool,
+    /// Take last-applied-configuration annotations out whole.
+    #[arg(long)]
+    pub drop_last_applied: bool,
     /// Rules of redaction of your own, beside the built-in ones.
     #[arg(long, value_name = "FILE")]
     pub redaction: Option<PathBuf>,
@@ -87,6 +97,12 @@ pub struct RecordArgs {
     /// Where to write the kubeconfig (default: beside others in the temporary directory).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig_out: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: PlaceArgs,
     /// The command with its arguments, after `--`.
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -99,6 +115,7 @@ pub(super) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     if mode != args.mode {
         tracing::warn!("CI is set: mode {} becomes {}", args.mode.as_str(), mode.as_str());
     }
+    let mode = args.scope.refreshed(mode, &args.output)?;
     let start = Start::of(mode, &args.output, args.keep_partial)?;
     let lanes = Lanes::new(args.lane.iter().map(|lane| lane.split_once('=').map_or(lane.as_str(), |(name, _)| name)))?;
     let faulting = faulting::armed(&args.faults, Abilities { tls: true, supervises: !args.command.is_empty() })?;
@@ -106,11 +123,18 @@ pub(super) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let token = faulting::admin_token(args.admin_token.as_ref())?;
     let builder = stage.proxy(&args)?.faults(faulting.faults.clone()).admin_token(&token);
     let proxy = builder.start(recording::now()).await?;
+    args.place.hand_out(&proxy, &stage.namespace)?;
+    if let Some(recorder) = &stage.recorder {
+        args.scope.watch_over(recorder);
+    }
     let outcome = attend(&args, &proxy, &token, stage.recorder.as_ref()).await;
     let tally = faulting.tally();
     proxy.shutdown().await;
+    // A command that was told to end, by the signals that are passed on to it, has not failed.
+    let ended_well = [0, 129, 130, 143].map(ExitCode::from);
+    let failed = !matches!(&outcome, Ok(code) if ended_well.contains(code));
     let tape = stage.recording.is_some().then_some(args.output.as_path());
-    let verdict = stage.end().await;
+    let verdict = stage.end(failed).await;
     // A rule that never fired is told and no failure: recordings show what happens, they judge nothing.
     tally.tell();
     let sound = matches!((&outcome, &verdict), (Ok(code), Ok(true)) if *code == ExitCode::SUCCESS);
@@ -178,15 +202,25 @@ impl Stage {
         } else if matches!(start, Start::Record | Start::Extend) {
             let recording = recording::start(RecordingOptions {
                 path: args.output.clone(),
-                mode,
-                placement: "proxy".into(),
+                mode: args.mode,
+                placement: if args.place.in_cluster { "sidecar" } else { "proxy" }.into(),
                 lanes: lanes.iter().map(|(lane, token)| (lane.to_owned(), token.to_owned())).collect(),
                 roles: roles(&args.lane)?,
                 wire: args.wire,
                 streams: args.record_streams,
                 onto: tape,
                 plans: plans.to_vec(),
-                redaction: RedactionOptions { policy: args.redaction.clone(), key: args.redaction_key.clone(), known },
+                redaction: RedactionOptions {
+                    policy: args.redaction.clone(),
+                    keys: args.redact_keys,
+                    last_applied: args.drop_last_applied,
+                    key: args.redaction_key.clone(),
+                    known,
+                },
+                filter: args.scope.filter()?,
+                limits: args.scope.limits(),
+                expires: args.scope.expires.clone().unwrap_or_default(),
+                failure: args.scope.failure(),
                 ..RecordingOptions::default()
             })?;
             stage.recorder = Some(recording.recorder().clone());
@@ -200,7 +234,8 @@ impl Stage {
     fn go_live(&mut self, args: &RecordArgs) -> anyhow::Result<Vec<Secret>> {
         let (upstream, namespace) = upstream(args)?;
         let secrets = upstream.secrets();
-        (self.upstream, self.namespace) = (Arc::new(upstream), namespace);
+        self.upstream = if args.force_json { Arc::new(JsonOnly(upstream)) } else { Arc::new(upstream) };
+        self.namespace = namespace;
         Ok(secrets)
     }
 
@@ -218,8 +253,9 @@ impl Stage {
     }
 
     /// Seals and reports; false where a replay or a comparison found something wanting.
-    async fn end(self) -> anyhow::Result<bool> {
+    async fn end(self, failed: bool) -> anyhow::Result<bool> {
         match (self.recording, &self.recorder) {
+            (Some(recording), _) if failed => keep(recording).await?,
             (Some(recording), _) => seal(recording).await?,
             (None, Some(recorder)) => drop(recorder.seal().await?),
             (None, None) => {}
@@ -256,6 +292,19 @@ impl Channel for Nowhere {
 
 /// The cluster, and the namespace that its context names.
 fn upstream(args: &RecordArgs) -> anyhow::Result<(ConfigUpstream, String)> {
+    let (config, namespace) = if args.place.in_cluster { args.place.cluster()? } else { cluster(args)? };
+    let upstream = ConfigUpstream::new(&config)?;
+    Ok((if args.pool { upstream.pooled() } else { upstream }, namespace))
+}
+
+/// Notes what becomes of the command. A tape that cannot be written is told elsewhere.
+async fn mark(recorder: Option<&Recorder>, what: &str, text: &str) {
+    if let Some(recorder) = recorder {
+        let _ = recorder.mark(what, text).await;
+    }
+}
+
+fn cluster(args: &RecordArgs) -> anyhow::Result<(Config, String)> {
     let rules = match &args.kubeconfig {
         Some(path) => LoadingRules::explicit(path),
         None => LoadingRules::from_env(),
@@ -278,8 +327,7 @@ fn upstream(args: &RecordArgs) -> anyhow::Result<(ConfigUpstream, String)> {
         (Err(_), Some(server)) if args.kubeconfig.is_none() && args.context.is_none() => Config::new(server),
         (Err(error), _) => return Err(error).context("kubeconfig"),
     };
-    let upstream = ConfigUpstream::new(&config)?;
-    Ok((if args.pool { upstream.pooled() } else { upstream }, namespace))
+    Ok((config, namespace))
 }
 
 /// Waits for the command, or for a signal where there is none.
@@ -301,7 +349,13 @@ async fn attend(
     tokio::select! {
         code = async {
             match args.command.split_first() {
-                Some((program, arguments)) => supervise(program, arguments, proxy, token, &kubeconfig, &configs).await,
+                Some((program, arguments)) => {
+                    // Its arguments may hold secrets that nobody knows of.
+                    mark(recorder, "process-start", &program.to_string_lossy()).await;
+                    let code = supervise(program, arguments, proxy, token, &kubeconfig, &configs).await;
+                    mark(recorder, "process-exit", &program.to_string_lossy()).await;
+                    code
+                }
                 None => until_interrupted(args, proxy, &kubeconfig).await,
             }
         } => code,
@@ -378,11 +432,27 @@ async fn until_interrupted(args: &RecordArgs, proxy: &Proxy, kubeconfig: &Path) 
 /// Ends a recording and says what it came to.
 pub(super) async fn seal(recording: Recording) -> anyhow::Result<()> {
     let path = recording.path().to_owned();
-    let sealed = recording.seal().await?.sealed;
+    let summary = recording.seal().await?;
+    tell(&summary, &path);
+    Ok(())
+}
+
+/// Ends a recording whose command failed: a good tape is not replaced by it.
+async fn keep(recording: Recording) -> anyhow::Result<()> {
+    let good = recording.path().to_owned();
+    let (path, summary) = recording.fail().await?;
+    tell(&summary, &path);
+    if path != good && good.exists() {
+        eprintln!("rehearsal: the command failed, so {} is as it was", good.display());
+    }
+    Ok(())
+}
+
+fn tell(summary: &Summary, path: &Path) {
+    let sealed = &summary.sealed;
     let stalled = match sealed.stalled_ms {
         0 => String::new(),
         ms => format!(", clients waited {ms} ms for the tape"),
     };
     eprintln!("rehearsal: {} calls and {} frames in {}{stalled}", sealed.calls, sealed.frames, path.display());
-    Ok(())
 }

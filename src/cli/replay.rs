@@ -53,11 +53,11 @@ pub enum ReplayMode {
 /// When what others did happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReplayPace {
-    /// At once.
+    /// As soon as what it followed has happened.
     Asap,
-    /// As long after its beginning as in the recording.
+    /// As long after its beginning as in the recording, and not before what it followed has happened.
     Recorded,
-    /// After what it followed in the recording.
+    /// A moment after what it followed in the recording.
     #[default]
     Gated,
 }
@@ -101,6 +101,9 @@ pub struct ReplayArgs {
     /// A client that takes another way is no failure (hydrate).
     #[arg(long)]
     pub allow_divergence: bool,
+    /// Fields in which requests may differ: a mask that `tape learn` made (repeatable).
+    #[arg(long, value_name = "MASK")]
+    pub mask: Vec<PathBuf>,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -168,6 +171,9 @@ pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let abilities = Abilities { tls: true, supervises: !args.command.is_empty() };
     let mut faulting = faulting::for_replay(&args.faults, &tape, abilities)?;
     let tape = faulting.tape.take().unwrap_or(tape);
+    if let Ok(Some(why)) = recording::is_expired(&tape.header, None, recording::now()) {
+        eprintln!("rehearsal: {}: {why}", args.tape.display());
+    }
     let names = lanes(&args, &tape);
     let lanes = Lanes::new(names.iter().map(String::as_str))?;
     let (builder, engine) = start(&args, &tape, lanes).await?;
@@ -206,6 +212,7 @@ fn lanes(args: &ReplayArgs, tape: &Tape) -> Vec<String> {
 
 async fn start(args: &ReplayArgs, tape: &Tape, lanes: Lanes) -> anyhow::Result<(ProxyBuilder, Engine)> {
     let patience = Duration::from_millis(args.patience);
+    let mask = super::review::read_masks(&args.mask)?;
     let under_test = (!args.lane.is_empty()).then(|| args.lane.iter().cloned().collect::<BTreeSet<_>>());
     if args.mode == ReplayMode::Hydrate {
         let fork = match args.fork {
@@ -214,15 +221,15 @@ async fn start(args: &ReplayArgs, tape: &Tape, lanes: Lanes) -> anyhow::Result<(
             ForkWord::Stop => Fork::Stop,
         };
         let options =
-            HydrateOptions { lanes: under_test, fork, patience, pace: pace(args), ..HydrateOptions::default() };
+            HydrateOptions { lanes: under_test, fork, patience, pace: pace(args), mask, ..HydrateOptions::default() };
         let hydrate = Hydrate::start(tape, options).await?;
-        let policy = Policy { mode: Mode::Passthrough, fresh: true, replay: None };
+        let policy = Policy { mode: Mode::Passthrough, fresh: true, replay: Some(Arc::new(hydrate.clone())) };
         let builder = Proxy::builder(Arc::new(hydrate.clone()), lanes).policy(policy);
         return Ok((builder, Engine::Hydrate(hydrate)));
     }
     let strict = args.mode == ReplayMode::Strict;
     let manner = if strict { Manner::Strict } else { Manner::Lenient };
-    let player = Player::new(tape, Options { manner, pace: pace(args), lanes: under_test });
+    let player = Player::new(tape, Options { manner, pace: pace(args), lanes: under_test }).masked(&mask);
     let service = ReplayService::with_patience(player, patience, |body: &Body| Some(body.clone()));
     let policy = Policy { mode: Mode::None, fresh: false, replay: Some(Arc::new(service.clone())) };
     Ok((Proxy::builder(Arc::new(Nobody), lanes).policy(policy), Engine::Player { service, strict }))
@@ -263,8 +270,7 @@ async fn conclude(args: &ReplayArgs, engine: &Engine) -> anyhow::Result<u8> {
     let (text, json, code) = match engine {
         Engine::Player { service, strict } => {
             if let Some(path) = &args.transcript {
-                let lines: String = service.transcript().iter().map(|(id, times)| format!("{id} {times}\n")).collect();
-                write_atomically(path, &lines).with_context(|| format!("write {}", path.display()))?;
+                write_atomically(path, &service.transcript()).with_context(|| format!("write {}", path.display()))?;
             }
             let report = service.report();
             let code = match report.verdict(*strict) {
@@ -277,7 +283,8 @@ async fn conclude(args: &ReplayArgs, engine: &Engine) -> anyhow::Result<u8> {
         Engine::Hydrate(hydrate) => {
             let report = hydrate.report().await;
             if let Some(path) = &args.transcript {
-                write_atomically(path, &format!("{report}\n")).with_context(|| format!("write {}", path.display()))?;
+                let lines = hydrate.transcript().await;
+                write_atomically(path, &lines).with_context(|| format!("write {}", path.display()))?;
             }
             let faithful = report.is_faithful() || args.allow_divergence;
             (report.to_string(), serde_json::to_string_pretty(&report)?, if faithful { 0 } else { DIVERGED })

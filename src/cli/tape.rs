@@ -28,14 +28,20 @@ pub enum TapeCommand {
     Timeline(super::review::TimelineArgs),
     /// Compare two tapes of one scenario. Exit code 1 for differences.
     Diff(super::review::DiffArgs),
+    /// Learn from recordings of one test which fields say nothing. Exit code 1 where they differ in more.
+    Learn(super::review::LearnArgs),
+    /// Show the objects as they were at a moment of a tape, or serve them.
+    At(super::at::AtArgs),
     /// Find the first event with which a bug shows.
     Bisect(super::reduce::ReduceArgs),
     /// Take out of a tape what a bug does not need.
     Minimize(super::reduce::ReduceArgs),
-    /// Make manifests or HAR of a tape, or a tape of an audit log.
+    /// Make manifests or HAR of a tape, or a tape of an audit log, of HAR or of manifests.
     Convert(super::convert::ConvertArgs),
     /// Look for secrets. Exit code 1 for findings, 2 for files that could not be read.
     Scan(super::convert::ScanArgs),
+    /// Take secrets out of a tape that is there already, side files included. Exit codes as those of scan.
+    Redact(super::redact::RedactArgs),
 }
 
 /// Flags of `tape fmt`.
@@ -53,6 +59,12 @@ pub struct FmtArgs {
     /// Put them back where they were.
     #[arg(long)]
     pub literal: bool,
+    /// Write watch events as differences to the event before of the same object. Readers that do not know this refuse it.
+    #[arg(long, conflicts_with = "whole")]
+    pub delta: bool,
+    /// Write watch events whole again.
+    #[arg(long)]
+    pub whole: bool,
     /// Print what two recordings of the same events would agree on, and write nothing (textconv of git).
     #[arg(long, conflicts_with = "output")]
     pub brief: bool,
@@ -100,10 +112,13 @@ pub(super) async fn tape(args: TapeArgs) -> anyhow::Result<ExitCode> {
         TapeCommand::Show(args) => show(args),
         TapeCommand::Timeline(args) => super::review::timeline(&args),
         TapeCommand::Diff(args) => super::review::diff(&args),
+        TapeCommand::Learn(args) => super::review::learn(&args),
+        TapeCommand::At(args) => super::at::at(args).await,
         TapeCommand::Bisect(args) => super::reduce::run_bisect(args).await,
         TapeCommand::Minimize(args) => super::reduce::run_minimize(args).await,
         TapeCommand::Convert(args) => super::convert::convert(&args),
         TapeCommand::Scan(args) => super::convert::scan(&args),
+        TapeCommand::Redact(args) => super::redact::redact(&args),
     }
 }
 
@@ -120,7 +135,12 @@ fn fmt(args: &FmtArgs) -> anyhow::Result<ExitCode> {
 
 /// Whether the tape was as it should be, or is now.
 fn fmt_one(args: &FmtArgs, path: &Path) -> anyhow::Result<bool> {
-    let loaded = format::load(path)?;
+    let mut loaded = format::load(path)?;
+    if args.delta || args.whole {
+        let requires = &mut loaded.tape.header.format.requires;
+        requires.retain(|feature| feature != format::delta::FEATURE);
+        requires.extend(args.delta.then(|| format::delta::FEATURE.to_owned()));
+    }
     if args.brief {
         let mut out = io::BufWriter::new(io::stdout().lock());
         return quiet_pipe(format::brief(&loaded.tape, &mut out).and_then(|()| out.flush())).map(|()| true);

@@ -5,14 +5,16 @@
 use super::replay::whole_tape;
 use crate::Cluster;
 use crate::recording::ConfigUpstream;
-use crate::verify::{VerifyOptions, verify as run};
+use crate::verify::{VerifyOptions, verify_as};
 use anyhow::Context as _;
 use clap::Args;
 use rehearsal_cassettes::format::model::Tape;
+use rehearsal_cassettes::proxy::Upstream;
 use rehearsal_cassettes::verify::{PlanOptions, VerifyReport};
 use rehearsal_client::{ClientConfig, Config, LoadingRules, Overrides};
 use rehearsal_fakeserver::auth::write_atomically;
 use rehearsal_fakeserver::controllers::Controllers;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -43,6 +45,9 @@ pub struct VerifyArgs {
     /// Only what this lane sent (repeatable; default: all).
     #[arg(long, value_name = "NAME")]
     pub lane: Vec<String>,
+    /// Send what a lane sent with the credentials of another kubeconfig (repeatable), such as `dev=dev.kubeconfig`.
+    #[arg(long, value_name = "LANE=FILE", value_parser = lane_kubeconfig)]
+    pub lane_kubeconfig: Vec<(String, PathBuf)>,
     /// Discovery and documents too.
     #[arg(long)]
     pub include_static: bool,
@@ -52,6 +57,9 @@ pub struct VerifyArgs {
     /// Milliseconds to wait for recorded watch frames.
     #[arg(long, default_value_t = 5000, value_name = "MS")]
     pub patience: u64,
+    /// Fields that are not compared: a mask that `tape learn` made (repeatable).
+    #[arg(long, value_name = "MASK")]
+    pub mask: Vec<PathBuf>,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -98,8 +106,27 @@ async fn ask(args: &VerifyArgs, tape: &Tape, config: &Config) -> anyhow::Result<
         include_static: args.include_static,
         include_ambient: args.include_ambient,
     };
-    let options = VerifyOptions { plan, frames: Duration::from_millis(args.patience), ..VerifyOptions::default() };
-    run(tape, &ConfigUpstream::new(config)?.pooled(), &options).await
+    let options = VerifyOptions {
+        plan,
+        frames: Duration::from_millis(args.patience),
+        mask: super::review::read_masks(&args.mask)?,
+        ..VerifyOptions::default()
+    };
+    let mut lanes: BTreeMap<String, Box<dyn Upstream>> = BTreeMap::new();
+    for (lane, path) in &args.lane_kubeconfig {
+        let (client, error) = ClientConfig::load(&LoadingRules::explicit(path));
+        if let Some(error) = error {
+            return Err(error).with_context(|| format!("kubeconfig of lane {lane}"));
+        }
+        let config = client.client_config().with_context(|| format!("kubeconfig of lane {lane}"))?;
+        lanes.insert(lane.clone(), Box::new(ConfigUpstream::new(&config)?.pooled()));
+    }
+    verify_as(tape, &ConfigUpstream::new(config)?.pooled(), &lanes, &options).await
+}
+
+fn lane_kubeconfig(text: &str) -> Result<(String, PathBuf), String> {
+    let (lane, path) = text.split_once('=').ok_or("a lane and a file, joined by =, are needed")?;
+    Ok((lane.to_owned(), path.into()))
 }
 
 /// The server that was named; an address alone needs no kubeconfig, and none is looked for.

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use rehearsal_cassettes::firings::{end_of, is_late, note, witness};
 use rehearsal_cassettes::format::model;
 use rehearsal_cassettes::record::{
-    Chained, Exchange, MAX_REQUEST, Names, Outcome, RecordError, Recorder, RequestHead, Session, Streaming, TapeClock,
-    Tee, Trail, audit, read_whole,
+    Exchange, MAX_REQUEST, Names, Outcome, RecordError, Recorder, RequestHead, Session, Streaming, TapeClock, Tee,
+    Trail, audit, read_whole,
 };
 use rehearsal_fakeserver::clock::Clock;
 use rehearsal_fakeserver::{Beneath, FakeServerBuilder, Handler};
@@ -20,7 +20,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use tower::util::MapRequest;
 use tower::{Layer, Service, ServiceExt as _};
 
 /// Requests below this are about the server and not to it.
@@ -75,16 +74,10 @@ impl TapeClock for ClusterClock {
     }
 }
 
-pub(crate) type Mapped = MapRequest<Handler, fn(Request<Chained<Body>>) -> Request<Body>>;
-
-pub(crate) fn body_of(request: Request<Chained<Body>>) -> Request<Body> {
-    request.map(Body::new)
-}
-
 /// Puts the recorder around a server.
-struct ServerLayer {
-    recorder: Recorder,
-    names: Names,
+pub(crate) struct ServerLayer {
+    pub(crate) recorder: Recorder,
+    pub(crate) names: Names,
 }
 
 impl Layer<Handler> for ServerLayer {
@@ -95,8 +88,9 @@ impl Layer<Handler> for ServerLayer {
     }
 }
 
+/// A server that is recorded, its admin API apart.
 #[derive(Clone)]
-struct Recorded {
+pub(crate) struct Recorded {
     plain: Handler,
     recorder: Recorder,
     names: Names,

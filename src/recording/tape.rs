@@ -2,14 +2,13 @@
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use rehearsal_cassettes::Mode;
-use rehearsal_cassettes::firings;
 use rehearsal_cassettes::format::model::{Clock, Entry, Header, Lane, Micros, Recorded, Role, Seq, Tape};
-use rehearsal_cassettes::format::{Seal, load};
+use rehearsal_cassettes::format::{self, Seal, load, paths};
 use rehearsal_cassettes::record::{
-    Recorder, RecorderOptions, Redaction, Summary, SystemClock, TapeClock, TapePaths, TapeSink,
+    Limits, Recorder, RecorderOptions, Redaction, Summary, SystemClock, TapeClock, TapePaths, TapeSink,
 };
 use rehearsal_cassettes::redact::{Key, Policy, Redactor};
+use rehearsal_cassettes::{Filter, Mode, firings};
 use rehearsal_client::Secret;
 use rehearsal_faults::Plan;
 use std::collections::BTreeMap;
@@ -41,6 +40,26 @@ pub struct RecordingOptions {
     pub plans: Vec<Plan>,
     /// What is secret beside what the built-in rules know, and the key of pseudonyms.
     pub redaction: RedactionOptions,
+    /// What is recorded. Default: everything.
+    pub filter: Filter,
+    /// After how much the recording ends by itself. Default: never.
+    pub limits: Limits,
+    /// After which time the tape is to be recorded anew, as it was written down; empty for never.
+    pub expires: String,
+    /// What becomes of the tape when its command fails.
+    pub failure: OnFailure,
+}
+
+/// What becomes of a recording whose command failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It takes the place of an older one like any other.
+    #[default]
+    Replace,
+    /// It never takes the place of a good tape, and is `x.tape.failed` then.
+    Spare,
+    /// It is `x.tape.failed`.
+    Aside,
 }
 
 /// What is taken out of a tape.
@@ -48,6 +67,10 @@ pub struct RecordingOptions {
 pub struct RedactionOptions {
     /// File with rules of the user's own.
     pub policy: Option<PathBuf>,
+    /// Names of a Secret's keys go too.
+    pub keys: bool,
+    /// `last-applied-configuration` annotations go whole.
+    pub last_applied: bool,
     /// File with the key of pseudonyms, which makes them agree across tapes; random by default.
     pub key: Option<PathBuf>,
     /// Values that are secret for certain, such as the credentials of the upstream.
@@ -60,10 +83,12 @@ impl RedactionOptions {
     /// # Errors
     /// A policy or a key that cannot be read; a machine without randomness.
     pub fn redactor(&self) -> anyhow::Result<Redactor> {
-        let policy = match &self.policy {
-            Some(path) => Policy::from_file(path)?,
+        let mut policy = match &self.policy {
+            Some(path) => Policy::from_file(path).with_context(|| path.display().to_string())?,
             None => Policy::default(),
         };
+        policy.redact_keys |= self.keys;
+        policy.drop_last_applied |= self.last_applied;
         let key = match &self.key {
             Some(path) => Key::from_file(path)?,
             None => Key::random()?,
@@ -126,6 +151,8 @@ fn is_there(path: &Path, keep_partial: bool) -> bool {
 pub struct Recording {
     recorder: Recorder,
     path: PathBuf,
+    /// Where the tape is sealed, until it is known to be good.
+    aside: Option<PathBuf>,
 }
 
 /// Starts a recording with the machine's clock.
@@ -142,7 +169,7 @@ pub(crate) fn start_at(options: RecordingOptions, clock: Arc<dyn TapeClock>) -> 
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let redactor = options.redaction.redactor().context("redaction")?;
     let facts = clock.facts();
-    let header = Header {
+    let mut header = Header {
         name: name.trim_end_matches(".yaml").trim_end_matches(".tape").to_owned(),
         recorded: Recorded {
             at: facts.start.clone(),
@@ -161,6 +188,8 @@ pub(crate) fn start_at(options: RecordingOptions, clock: Arc<dyn TapeClock>) -> 
         plan: firings::plan_facts(&options.plans),
         ..Header::default()
     };
+    options.filter.note(&mut header);
+    super::expiry::note(&mut header, &options.expires);
     let (after, clock) = match &options.onto {
         Some(tape) => (last(tape).0, Arc::new(Later { clock, by: last(tape).1 }) as Arc<dyn TapeClock>),
         None => ((0, 0), clock),
@@ -170,13 +199,22 @@ pub(crate) fn start_at(options: RecordingOptions, clock: Arc<dyn TapeClock>) -> 
     recorder.wire = options.wire;
     recorder.share = true;
     recorder.streams = options.streams;
-    let mut sink = TapeSink::new(TapePaths::of(path), Some(Box::new(Redaction::new(redactor))));
+    (recorder.filter, recorder.limits) = (options.filter, options.limits);
+    let aside = match options.failure {
+        OnFailure::Replace => false,
+        OnFailure::Spare => is_there(path, false),
+        OnFailure::Aside => true,
+    };
+    let aside = aside.then(|| paths::failed(path));
+    let TapePaths { tape, part } = TapePaths::of(path);
+    let place = TapePaths { tape: aside.clone().unwrap_or(tape), part };
+    let mut sink = TapeSink::new(place, Some(Box::new(Redaction::new(redactor))));
     if let Some(tape) = options.onto {
         sink = sink.extending(tape);
     }
     let recorder =
         Recorder::start(recorder, Box::new(sink)).with_context(|| format!("record {}", options.path.display()))?;
-    Ok(Recording { recorder, path: options.path })
+    Ok(Recording { recorder, path: options.path, aside })
 }
 
 fn lane(redactor: &Redactor, token: &str, role: Option<&Role>) -> Lane {
@@ -241,6 +279,24 @@ impl Recording {
     /// # Errors
     /// A tape that could not be written; what was recorded before stays in the journal beside it.
     pub async fn seal(self) -> anyhow::Result<Summary> {
+        let (path, aside) = (self.path.clone(), self.aside.clone());
+        let summary = self.finish().await?;
+        if let Some(aside) = aside {
+            format::replace(&aside, &path)?;
+        }
+        Ok(summary)
+    }
+
+    /// Ends it, its command having failed: tells where the tape is now.
+    ///
+    /// # Errors
+    /// As [`Recording::seal`].
+    pub async fn fail(self) -> anyhow::Result<(PathBuf, Summary)> {
+        let path = self.aside.clone().unwrap_or_else(|| self.path.clone());
+        Ok((path, self.finish().await?))
+    }
+
+    async fn finish(self) -> anyhow::Result<Summary> {
         let part = TapePaths::of(&self.path).part;
         let kept = || {
             let there = part.exists();

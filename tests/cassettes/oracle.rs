@@ -5,20 +5,29 @@
 
 use crate::transcripts::{Area, import};
 use rehearsal::recording::ConfigUpstream;
-use rehearsal::verify::{VerifyOptions, verify};
-use rehearsal::{Cluster, Controllers};
+use rehearsal::verify::{VerifyOptions, verify_as};
+use rehearsal::{AuthMode, Cluster, Controllers};
 use rehearsal_cassettes::format::{self, Seal};
+use rehearsal_cassettes::proxy::Upstream;
 use rehearsal_cassettes::verify::{PlanOptions, VerifyReport};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Whom the transcripts know, in kube's CSV form.
+const TOKENS: &str = "admin-token,admin,admin-uid,\"system:masters\"\ndev-token,dev,dev-uid,\"devs\"\n";
+
 /// Areas whose transcripts become tapes.
-const AREAS: [&str; 14] = [
+const AREAS: [&str; 20] = [
+    "admission",
+    "apply",
+    "auth",
     "concurrency",
+    "crd",
     "crud",
     "delete",
+    "discovery",
     "dryrun",
     "errors",
     "fieldvalidation",
@@ -28,6 +37,7 @@ const AREAS: [&str; 14] = [
     "names",
     "strategicpatch",
     "subresources",
+    "tables",
     "validation",
     "watch",
 ];
@@ -58,11 +68,21 @@ fn tapes() -> Vec<(String, PathBuf)> {
 async fn play(path: &Path) -> VerifyReport {
     let loaded = format::load(path).unwrap();
     assert_eq!(loaded.seal, Seal::Intact, "{}", path.display());
-    let cluster = Cluster::builder().controllers(Controllers::none()).start().await.unwrap();
-    let upstream = ConfigUpstream::new(&cluster.client_config().unwrap()).unwrap().pooled();
+    let builder = Cluster::builder().controllers(Controllers::none());
+    let cluster = builder.auth(AuthMode::Rbac).token_file(TOKENS).start().await.unwrap();
+    let upstream_of = |token: &str| {
+        let mut config = cluster.client_config().unwrap();
+        config.bearer_token = token.into();
+        ConfigUpstream::new(&config).unwrap().pooled()
+    };
+    let upstream = upstream_of("admin-token");
+    let mut lanes: BTreeMap<String, Box<dyn Upstream>> = BTreeMap::new();
+    for (lane, token) in [("dev", "dev-token"), ("anonymous", "")] {
+        lanes.insert(lane.to_owned(), Box::new(upstream_of(token)));
+    }
     let plan = PlanOptions { include_static: true, include_ambient: true, ..PlanOptions::default() };
     let options = VerifyOptions { plan, ..VerifyOptions::default() };
-    let report = verify(&loaded.tape, &upstream, &options).await.unwrap();
+    let report = verify_as(&loaded.tape, &upstream, &lanes, &options).await.unwrap();
     cluster.shutdown().await;
     report
 }

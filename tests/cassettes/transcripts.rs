@@ -8,8 +8,8 @@ use rehearsal_cassettes::format::model::{
     Body, Call, Entry, Frame, Header, Lane, Marks, Recorded, Render, Request, Response, ServerFacts, Tape,
 };
 use rehearsal_cassettes::record::target;
-use rehearsal_cassettes::verify::{PLACEHOLDERS, Scope};
-use std::collections::{BTreeMap, HashMap};
+use rehearsal_cassettes::verify::{PLACEHOLDERS, Scope, Until};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What one file of transcripts gives.
 pub(crate) struct Area {
@@ -43,6 +43,8 @@ struct Importer {
     seq: u64,
     /// Watches that go on, by id, as positions among the entries.
     open: HashMap<String, usize>,
+    /// The case compares who manages which fields.
+    managed_fields: bool,
 }
 
 /// Eight letters that are the case's own.
@@ -71,9 +73,6 @@ fn as_frames(path: String) -> String {
 
 impl Importer {
     fn tape(area: &str, title: &str, source: &str, case: &Tree) -> Result<Tape, &'static str> {
-        if case.get("managedFields") == Some(&Tree::Bool(true)) {
-            return Err("compares managedFields");
-        }
         let rand = letters(&format!("{area}/{title}"));
         let namespace = format!("ns-{rand}");
         let mut importer = Self {
@@ -81,6 +80,7 @@ impl Importer {
             entries: Vec::new(),
             seq: 0,
             open: HashMap::new(),
+            managed_fields: case.get("managedFields") == Some(&Tree::Bool(true)),
         };
         if case.get("namespace") != Some(&Tree::Bool(false)) {
             importer.namespace(&namespace);
@@ -89,6 +89,14 @@ impl Importer {
             importer.step(step, answer)?;
         }
         let lane = Lane { user_agent: "oracle/1".to_owned(), ..Lane::default() };
+        let lanes: BTreeSet<String> = importer
+            .entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Call(call) => Some(call.lane.clone()),
+                _ => None,
+            })
+            .collect();
         let header = Header {
             name: format!("{area}/{title}"),
             recorded: Recorded {
@@ -98,7 +106,7 @@ impl Importer {
                 ..Recorded::default()
             },
             server: ServerFacts { version: source.to_owned(), ..ServerFacts::default() },
-            lanes: BTreeMap::from([("oracle".to_owned(), lane)]),
+            lanes: lanes.into_iter().map(|name| (name, lane.clone())).collect(),
             pins: BTreeMap::from([(PLACEHOLDERS.0.to_owned(), PLACEHOLDERS.1.to_owned())]),
             ..Header::default()
         };
@@ -127,7 +135,9 @@ impl Importer {
 
     fn push(&mut self, mut call: Call) -> usize {
         call.id = self.entries.len() as u64 + 1;
-        call.lane = "oracle".to_owned();
+        if call.lane.is_empty() {
+            call.lane = "oracle".to_owned();
+        }
         call.seq = Marks { req: self.tick(), head: Some(self.tick()), end: self.tick() };
         call.t = Marks { req: call.seq.req, head: call.seq.head, end: call.seq.end };
         self.entries.push(Entry::Call(call));
@@ -135,15 +145,14 @@ impl Importer {
     }
 
     fn step(&mut self, step: &Tree, answer: &Tree) -> Result<(), &'static str> {
-        let reasons = [
-            ("as", "asks as somebody else"),
-            ("until", "asks until something holds"),
-            ("sleep", "waits"),
-            ("managedFields", "compares managedFields"),
-        ];
-        if let Some((_, reason)) = reasons.iter().find(|(key, _)| step.get(key).is_some()) {
-            return Err(reason);
+        if step.get("sleep").is_some() {
+            return Err("waits");
         }
+        let lane = match step.get("as").and_then(Tree::as_str) {
+            None | Some("admin") => "oracle",
+            Some(who @ ("dev" | "anonymous")) => who,
+            Some(_) => return Err("asks with a token of its own"),
+        };
         if answer.get("error").is_some() || answer.get("status") == Some(&Tree::Int(0)) {
             return Err("got no answer");
         }
@@ -153,12 +162,18 @@ impl Importer {
         }
         let request = self.request(step)?;
         let paths = |key| texts(step, key).into_iter().map(as_frames).collect();
-        let scope = Scope { ignore: paths("ignore"), sort: paths("sort"), ..Scope::default() };
+        let managed_fields = self.managed_fields || step.get("managedFields") == Some(&Tree::Bool(true));
+        let until = match step.get("until") {
+            Some(until) => Some(self.until(until)?),
+            None => None,
+        };
+        let scope = Scope { ignore: paths("ignore"), sort: paths("sort"), managed_fields, until, ..Scope::default() };
+        let lane = lane.to_owned();
         if let Some(watch) = step.get("watch") {
             if watch.get("closes").is_some() {
                 return Err("looks at how a watch ends");
             }
-            let at = self.push(Call { request, extra: scope.members(), ..Call::default() });
+            let at = self.push(Call { lane, request, extra: scope.members(), ..Call::default() });
             if step.get("background").is_some() {
                 self.open.insert(step.text_at(&["id"]).to_owned(), at);
                 return Ok(());
@@ -167,8 +182,18 @@ impl Importer {
         }
         let (scope, body) = self.saved(step, answer, scope);
         let response = response(answer, body);
-        self.push(Call { request, response: Some(response), extra: scope.members(), ..Call::default() });
+        self.push(Call { lane, request, response: Some(response), extra: scope.members(), ..Call::default() });
         Ok(())
+    }
+
+    /// What a request is repeated for.
+    fn until(&self, until: &Tree) -> Result<Until, &'static str> {
+        let until = self.substitute(until);
+        match (until.get("status"), until.get("path"), until.get("equals")) {
+            (Some(Tree::Int(status)), None, _) => Ok(Until::Status(u16::try_from(*status).unwrap())),
+            (None, Some(Tree::Text(path)), Some(equals)) => Ok(Until::Value(path.clone(), equals.clone())),
+            _ => Err("asks until something holds that cannot be said here"),
+        }
     }
 
     /// The end of a watch: its frames are all there now.
@@ -208,7 +233,8 @@ impl Importer {
             ("user-agent".to_owned(), "oracle/1".to_owned()),
         ]);
         let body = if let Some(tree) = step.get("body") {
-            Some(Body::Json { tree: tree.clone(), render: Render::COMPACT })
+            // As the player of the transcripts wrote it: some messages quote the bytes.
+            Some(Body::Json { tree: tree.clone(), render: Render { spaced: true, ascii: true, ..Render::COMPACT } })
         } else if let Some(text) = step.get("rawBody").and_then(Tree::as_str) {
             Some(Body::from_json(text.as_bytes()))
         } else {
@@ -225,8 +251,8 @@ impl Importer {
                 None => headers.remove(&name),
             };
         }
-        if headers.keys().any(|name| name == "authorization" || name.starts_with("impersonate-")) {
-            return Err("asks as somebody else");
+        if headers.contains_key("authorization") {
+            return Err("asks with a token of its own");
         }
         if headers.values().any(|value| value.contains("protobuf") || value.contains("cbor")) {
             return Err("speaks another form than JSON");

@@ -24,8 +24,14 @@ pub(crate) struct Rehearsal {
 impl Rehearsal {
     /// Starts the binary with all its streams in our hands. Under `CI` nothing would be recorded, so it is not told.
     pub(crate) fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::start_with(args, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn start_with<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rehearsal"))
             .args(args)
+            .envs(env.iter().copied())
             .env_remove("CI")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

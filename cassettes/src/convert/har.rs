@@ -4,6 +4,7 @@
 //! HAR has no words for them, and asks that additions begin with an underscore.
 
 use crate::format::model::{Body, Call, Tape};
+use crate::verify::target;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +21,7 @@ pub fn to_har(tape: &Tape) -> Value {
         "version": "1.2",
         "creator": {"name": "rehearsal", "version": env!("CARGO_PKG_VERSION")},
         "comment": tape.header.name,
+        "_tape": {"start": tape.header.clock.start},
         "entries": entries,
     }})
 }
@@ -53,7 +55,7 @@ fn entry(call: &Call, start: Timestamp) -> Value {
     let (wait, receive) = (head.saturating_sub(call.t.req), call.t.end.saturating_sub(head));
     let mut request = json!({
         "method": call.request.method,
-        "url": format!("https://kubernetes{}", url(call)),
+        "url": format!("https://kubernetes{}", target(&call.request.path, &call.request.query)),
         "httpVersion": "HTTP/1.1",
         "cookies": [],
         "headers": pairs(&call.request.headers),
@@ -88,14 +90,6 @@ fn entry(call: &Call, start: Timestamp) -> Value {
         map.insert("_frames".into(), frames.collect());
     }
     entry
-}
-
-fn url(call: &Call) -> String {
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let query: Vec<String> = call.request.query.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
-    let mark = if query.is_empty() { "" } else { "?" };
-    format!("{}{mark}{}", call.request.path, query.join("&"))
 }
 
 fn response(call: &Call) -> Value {

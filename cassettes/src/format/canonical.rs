@@ -1,5 +1,6 @@
 //! The canonical form as text: header, entries by `seq`, seal. Reading and writing it again changes nothing.
 
+use super::delta;
 use super::error::TapeError;
 use super::fold;
 use super::journal;
@@ -51,7 +52,14 @@ fn unsealed(tape: &Tape) -> String {
     let mut text = write::header(&tape.header);
     let mut entries: Vec<_> = tape.entries.iter().collect();
     entries.sort_by_key(|entry| entry.seq());
-    entries.into_iter().for_each(|entry| text.push_str(&write::entry(entry)));
+    let deltas = tape.header.format.requires.iter().any(|feature| feature == delta::FEATURE);
+    for entry in entries {
+        let small = match entry {
+            Entry::Call(call) if deltas => delta::compressed(call).map(Entry::Call),
+            _ => None,
+        };
+        text.push_str(&write::entry(small.as_ref().unwrap_or(entry)));
+    }
     text
 }
 

@@ -6,8 +6,11 @@ use super::error::TapeError;
 use super::fold;
 use super::journal;
 use super::model::{Sealed, Tape};
+use super::paths;
 use super::same;
 use super::side::SideFiles;
+use super::symbols::symbolise;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What a finished recording left.
@@ -39,9 +42,52 @@ pub fn make_canonical(part: &Path, path: &Path, prepare: impl FnOnce(&mut Tape))
     tape.take_out(&files)?;
     canonical::seal(&mut tape);
     canonical::save(&tape, path)?;
-    files.keep_only(&tape.side_files())?;
+    files.keep_only(&wanted(&tape, path))?;
     std::fs::remove_file(part).map_err(|error| TapeError::io("remove", part, &error))?;
     Ok(Finished { path: path.to_owned(), sealed: tape.sealed.unwrap_or_default() })
+}
+
+/// Writes a tape that has all its bodies in it, atomically: repeated ones are shared, large ones go into side files, and
+/// side files that nobody needs any more are removed. With `symbolic` volatile values go under names; with `sealed` the
+/// result is sealed.
+///
+/// # Errors
+/// What the operating system said; the tape that was there is as it was.
+pub fn put(mut tape: Tape, path: &Path, symbolic: bool, sealed: bool) -> Result<(), TapeError> {
+    let files = SideFiles::of(path);
+    same::share(&mut tape);
+    tape.take_out(&files)?;
+    if symbolic {
+        symbolise(&mut tape);
+    }
+    if sealed {
+        canonical::seal(&mut tape);
+    }
+    canonical::save(&tape, path)?;
+    files.keep_only(&wanted(&tape, path))
+}
+
+/// Moves a sealed tape into the place of another, with no moment at which neither is there.
+///
+/// # Errors
+/// What the operating system said.
+pub fn replace(with: &Path, path: &Path) -> Result<(), TapeError> {
+    std::fs::rename(with, path).map_err(|error| TapeError::io("replace", path, &error))?;
+    let loaded = canonical::load(path)?;
+    SideFiles::of(path).keep_only(&wanted(&loaded.tape, path))
+}
+
+/// Side files that a tape needs, and those that lie in the same directory for another of its kind: a tape and the one
+/// that was kept because its command failed share it.
+fn wanted(tape: &Tape, path: &Path) -> BTreeSet<String> {
+    let mut wanted = tape.side_files();
+    let kin = [paths::canonical(path), paths::failed(path), paths::crashed(path)];
+    for other in kin.iter().filter(|other| other.as_path() != path) {
+        if let Ok(loaded) = canonical::load(other) {
+            wanted.extend(loaded.tape.side_files());
+        }
+    }
+    wanted
 }
 
 #[cfg(test)]
@@ -79,6 +125,27 @@ mod tests {
         let call = loaded.tape.calls().next().unwrap();
         assert_eq!(call.request.body, Some(Body::Text(clean)));
         assert_eq!(call.end, End::RecorderStop);
+    }
+
+    #[test]
+    fn a_failed_tape_and_a_good_one_keep_their_side_files_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.tape.yaml");
+        let failed = paths::failed(&path);
+        let tape = |text: &str| {
+            let request = Request { body: Some(Body::Text(text.repeat(6000))), ..Request::default() };
+            Tape { entries: vec![Entry::Call(Call { id: 1, request, ..Call::default() })], ..Tape::default() }
+        };
+        put(tape("first "), &path, false, true).unwrap();
+        put(tape("second "), &failed, false, true).unwrap();
+        let files = SideFiles::of(&path);
+        assert_eq!(files.names().len(), 2);
+        assert!(load(&path).unwrap().tape.inline(&files).is_ok());
+        replace(&failed, &path).unwrap();
+        let mut loaded = load(&path).unwrap();
+        assert_eq!((files.names().len(), failed.exists(), loaded.seal), (1, false, Seal::Intact));
+        loaded.tape.inline(&files).unwrap();
+        assert_eq!(loaded.tape.calls().next().unwrap().request, tape("second ").calls().next().unwrap().request);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::tree::Tree;
 pub const CURRENT: (u32, u32) = (1, 0);
 
 /// Features beyond the first version that this program knows.
-const FEATURES: [&str; 0] = [];
+const FEATURES: [&str; 1] = [super::delta::FEATURE];
 
 /// From major version N to N + 1, at N - 1.
 const STEPS: [fn(Tree) -> Tree; (CURRENT.0 - 1) as usize] = [];
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn other_ages_and_features_are_refused_with_what_to_do() {
         assert_eq!(refusal(2, 3, &[]), "the tape has format 2.3, this program reads up to 1.0: a newer one is needed");
-        assert_eq!(refusal(1, 0, &["delta"]), "the tape requires delta, which this program does not know");
+        assert_eq!(refusal(1, 0, &["delta", "smell"]), "the tape requires smell, which this program does not know");
         assert!(refusal(0, 9, &[]).starts_with("there never was"));
     }
 

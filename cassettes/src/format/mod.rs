@@ -3,6 +3,7 @@
 mod body;
 mod canonical;
 mod cause;
+pub mod delta;
 mod emit;
 mod error;
 mod fields;
@@ -37,7 +38,7 @@ pub mod write;
 pub use canonical::{Loaded, Seal, from_text, load, load_bytes, save, seal, to_text, write_atomically};
 pub use error::{Place, TapeError};
 pub use file::TapeFile;
-pub use finish::{Finished, make_canonical};
+pub use finish::{Finished, make_canonical, put, replace};
 pub use fold::fold;
 pub use index::{Row, RowKind, Sighting};
 pub use journal::{JournalWriter, Recovered, framed, is_journal, recover};

@@ -1,5 +1,6 @@
 //! A parsed tree as a [`Document`]: the mirror of `write`, with a message for everything a hand can get wrong.
 
+use super::delta;
 use super::fields::{Fields, FromTree, Step, Wrong};
 use super::model::*;
 use super::tree::Tree;
@@ -202,7 +203,11 @@ fn call(mut f: Fields) -> Result<Call, Wrong> {
         t: required(&mut f, "t", |tree| marks(tree, |tree| Ok(Millis::from_tree(tree)?.0)))?,
         request: required(&mut f, "request", request)?,
         response: f.maybe("response", response)?,
-        frames: f.or_default("frames")?,
+        frames: {
+            let mut frames: Vec<Frame> = f.or_default("frames")?;
+            delta::expand(&mut frames)?;
+            frames
+        },
         end: required(&mut f, "end", end)?,
         faults: f.or_default("faults")?,
         audit_id: f.optional("auditId")?,

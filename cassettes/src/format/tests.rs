@@ -265,7 +265,7 @@ fn a_hand_may_write_any_yaml_and_its_mistakes_have_lines() {
         ("kind: Call", "kind: Cull", ":6 (document 2): kind: no document is a \"Cull\""),
         ("method: 'GET'", "method: ['GET']", ":11 (document 2): request.method: expected a text, found a list"),
         ("{major: 1}", "{major: 2}", ":2 (document 1): the tape has format 2.0, this program reads up to 1.0"),
-        ("{major: 1}", "{major: 1, requires: [delta]}", ":2 (document 1): the tape requires delta"),
+        ("{major: 1}", "{major: 1, requires: [smell]}", ":2 (document 1): the tape requires smell"),
     ];
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.tape.yaml");

@@ -3,6 +3,7 @@
 use super::admin;
 use super::faults::{Asked, LaneName, ProxyHost, Unasked, describe};
 use super::lanes::Lanes;
+use super::mark;
 use super::outward::Ended;
 use super::policy::Policy;
 use super::refusal;
@@ -51,13 +52,16 @@ pub(super) struct Client {
 
 /// Answers a request, past the fault rules. An error ends the exchange in the way the upstream or a rule ends it.
 pub(super) async fn answer(client: &Arc<Client>, request: Request<Incoming>) -> Result<Response<FaultBody>, Ended> {
-    if request.uri().path().starts_with(admin::PREFIX) {
+    let (mut parts, body) = request.into_parts();
+    let lane = client.shared.lanes.of(&parts.headers);
+    if lane.is_some() && mark::is_one(&parts) {
+        return Ok(mark::answer(client.shared.recorder.as_ref(), body).await.map(FaultBody::plain));
+    }
+    if parts.uri.path().starts_with(admin::PREFIX) {
+        let request = Request::from_parts(parts, body);
         return Ok(admin::answer(&client.shared, request).await.map(FaultBody::plain));
     }
-    let Some(lane) = client.shared.lanes.of(request.headers()) else {
-        return Ok(refusal::no_lane().map(FaultBody::plain));
-    };
-    let (mut parts, body) = request.into_parts();
+    let Some(lane) = lane else { return Ok(refusal::no_lane().map(FaultBody::plain)) };
     let record = Record::new();
     parts.extensions.insert(LaneName(lane));
     parts.extensions.insert(record.clone());

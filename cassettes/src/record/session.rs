@@ -58,6 +58,8 @@ pub struct Session {
     last: Seq,
     trail: Trail,
     faults: Vec<Tree>,
+    /// The exchange is not wanted on the tape.
+    mute: bool,
     /// Tells at the end what else has fired.
     witness: Option<Box<dyn Fn() -> Vec<Tree> + Send + Sync>>,
 }
@@ -65,13 +67,13 @@ pub struct Session {
 impl Session {
     pub(crate) async fn begin(recorder: Recorder, exchange: Exchange) -> Result<Self, RecordError> {
         let Exchange { id, lane, conn, head, body, audit_id, trail } = exchange;
+        let mute = !recorder.wants(&lane, &head);
         recorder.safe(trail.last()).await?;
-        let writes = !head.method.is_safe();
         let capture = Capture::new(id, Streaming::of(&head), recorder.wire());
         let req = Event::Req { of: id, t: recorder.now(), lane, conn, head: Box::new(head), body, audit_id };
         // From here on an end is owed, even if nobody waits any more.
         let mut session = Self {
-            recorder: recorder.clone(),
+            recorder,
             capture,
             backlog: VecDeque::from([req]),
             waiting: None,
@@ -79,12 +81,10 @@ impl Session {
             last: 0,
             trail,
             faults: Vec::new(),
+            mute,
             witness: None,
         };
-        std::future::poll_fn(|cx| session.poll_written(cx)).await?;
-        if writes {
-            recorder.safe(session.last).await?;
-        }
+        std::future::poll_fn(|cx| session.poll_safe(cx)).await?;
         Ok(session)
     }
 
@@ -98,8 +98,7 @@ impl Session {
         self.witness = Some(Box::new(tell));
     }
 
-    /// Waits until the request is in the file: an answer must not reach a client whose question a crash could lose. By
-    /// the time of an answer it mostly is.
+    /// Waits until what was queued is in the file: an answer must not reach a client whose question a crash could lose.
     ///
     /// # Errors
     /// When it never will be.
@@ -133,8 +132,16 @@ impl Session {
         self.backlog.is_empty()
     }
 
+    /// Writes down what has been told as far as that can be done without waiting.
+    pub(crate) fn write_now(&mut self) {
+        let _ = self.poll_safe(&mut Context::from_waker(std::task::Waker::noop()));
+    }
+
     /// Puts what has been told into the queue, waiting for room.
     pub(crate) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RecordError>> {
+        if self.mute {
+            self.backlog.clear();
+        }
         while let Some(event) = self.backlog.front() {
             let cost = event.cost();
             let room = match &mut self.waiting {
@@ -163,6 +170,9 @@ impl Session {
     /// Waits until what has been told is in the file.
     pub(crate) fn poll_safe(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RecordError>> {
         ready!(self.poll_written(cx))?;
+        if self.settling.is_none() && !self.recorder.is_safe(self.last) {
+            self.recorder.work();
+        }
         if self.recorder.is_safe(self.last) {
             self.settling = None;
             return Poll::Ready(Ok(()));
@@ -180,13 +190,20 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.mute {
+            return;
+        }
         self.end(End::ClientCancel);
         // Nobody is left who could wait; what is written here is a frame or two and an end.
+        let left = !self.backlog.is_empty();
         while let Some(event) = self.backlog.pop_front() {
             match self.recorder.enqueue(event, None) {
                 Ok(seq) => self.trail.note(seq),
                 Err(_) => return,
             }
+        }
+        if left {
+            self.recorder.work_later();
         }
     }
 }

@@ -7,6 +7,7 @@
 //! A secret becomes a placeholder that depends on a key and on the secret alone (`pseudonym`), so equal secrets stay
 //! equal. No type here prints a secret, and no error repeats one.
 
+mod again;
 mod body;
 mod common;
 mod context;
@@ -37,6 +38,7 @@ use pseudonym::Pseudonyms;
 use walk::Walk;
 
 pub use context::Context;
+pub(crate) use policy::glob;
 pub use policy::{Action, Policy, PolicyError};
 pub use pseudonym::{Key, KeyError, is_placeholder};
 pub use sweep::Sweeper;

@@ -3,16 +3,19 @@
 //! Calls are paired by lane, route and occurrence; watch events by their place in the life of the object they are
 //! about; objects by name in the state that each tape ends with. Leases, events and reviews are not looked at.
 
+use super::mask::Mask;
 use crate::format::model::{Body, Call, Tape};
 use crate::history::{self, History};
 use crate::replay::{Route, body_meaning, named, normal};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Places of one body that are told.
 const PLACES: usize = 10;
+/// Places of one body that are looked at.
+const MOST: usize = 1000;
 
 /// Writes of a lane by their `seq`.
 type Order = Vec<(u64, String)>;
@@ -30,6 +33,11 @@ pub struct Drift {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TapeDiff {
+    #[serde(skip)]
+    mask: Mask,
+    /// Resource and path of every field that differs.
+    #[serde(skip)]
+    places: BTreeSet<(String, String)>,
     /// Calls of the first that the second does not have.
     pub missing: Vec<String>,
     /// Calls of the second that the first does not have.
@@ -50,7 +58,13 @@ impl TapeDiff {
     /// Compares two tapes, both with their bodies in them.
     #[must_use]
     pub fn of(was: &Tape, is: &Tape) -> Self {
-        let mut diff = Self::default();
+        Self::masked(was, is, &Mask::default())
+    }
+
+    /// Compares two tapes but for the fields that a mask hides.
+    #[must_use]
+    pub fn masked(was: &Tape, is: &Tape, mask: &Mask) -> Self {
+        let mut diff = Self { mask: mask.clone(), ..Self::default() };
         diff.calls(was, is);
         diff.events(was, is);
         diff.state(was, is);
@@ -60,14 +74,29 @@ impl TapeDiff {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let lists = [&self.missing, &self.extra, &self.reordered].iter().all(|list| list.is_empty());
+        lists && [&self.requests, &self.answers, &self.events, &self.state].iter().all(|list| list.is_empty())
+    }
+
+    /// Resource and path of every field of which the two say something else.
+    pub fn places(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.places.iter().map(|(resource, path)| (resource.as_str(), path.as_str()))
+    }
+
+    /// Compares two bodies of a resource.
+    fn drift(&mut self, resource: &str, what: &str, a: &Value, b: &Value) -> Option<Drift> {
+        let found = normal::differences(a, b, MOST);
+        let found: Vec<_> = found.iter().filter(|place| !self.mask.hides(resource, &place.path)).collect();
+        self.places.extend(found.iter().map(|place| (resource.to_owned(), place.path.clone())));
+        let places: Vec<_> = found.iter().take(PLACES).map(ToString::to_string).collect();
+        (!places.is_empty()).then(|| Drift { what: what.to_owned(), places })
     }
 
     fn calls(&mut self, was: &Tape, is: &Tape) {
         let (was, is) = (by_route(was), by_route(is));
         let none = Vec::new();
         let mut orders: BTreeMap<&str, (Order, Order)> = BTreeMap::new();
-        let keys: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
+        let keys: BTreeSet<_> = was.keys().chain(is.keys()).collect();
         for key in keys {
             let (lane, route) = key;
             let (a, b) = (was.get(key).unwrap_or(&none), is.get(key).unwrap_or(&none));
@@ -98,24 +127,29 @@ impl TapeDiff {
     fn pair(&mut self, route: &Route, a: &Call, b: &Call) {
         let what = format!("#{} / #{} {route}", a.id, b.id);
         let body = |call: &Call| call.request.body.as_ref().and_then(body_meaning).unwrap_or(Value::Null);
-        drift(&mut self.requests, &what, &body(a), &body(b));
+        let resource = route.collection();
+        let drift = self.drift(&resource, &what, &body(a), &body(b));
+        self.requests.extend(drift);
         let (Some(a), Some(b)) = (&a.response, &b.response) else { return };
         if a.status != b.status {
             self.answers.push(Drift { what, places: vec![format!("status: {} then, {} now", a.status, b.status)] });
             return;
         }
         let body = |body: &Option<Body>| body.as_ref().and_then(body_meaning).unwrap_or(Value::Null);
-        drift(&mut self.answers, &what, &body(&a.body), &body(&b.body));
+        let drift = self.drift(&resource, &what, &body(&a.body), &body(&b.body));
+        self.answers.extend(drift);
     }
 
     fn events(&mut self, was: &Tape, is: &Tape) {
         let (was, is) = (lives(was), lives(is));
-        let keys: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
+        let keys: BTreeSet<_> = was.keys().chain(is.keys()).collect();
         for key in keys {
             let none = Vec::new();
             let (a, b) = (was.get(key).unwrap_or(&none), is.get(key).unwrap_or(&none));
             for (n, (a, b)) in a.iter().zip(b).enumerate() {
-                drift(&mut self.events, &format!("event {} of {key}", n + 1), a, b);
+                let resource = key.split(' ').next().unwrap_or_default();
+                let drift = self.drift(resource, &format!("event {} of {key}", n + 1), a, b);
+                self.events.extend(drift);
             }
             if a.len() != b.len() {
                 let places = vec![format!("{} events then, {} now", a.len(), b.len())];
@@ -143,7 +177,10 @@ impl TapeDiff {
         let (was, is) = (last(was), last(is));
         for key in was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))) {
             match (was.get(key), is.get(key)) {
-                (Some(Some(a)), Some(Some(b))) => drift(&mut self.state, key, a, b),
+                (Some(Some(a)), Some(Some(b))) => {
+                    let drift = self.drift(key.split(' ').next().unwrap_or_default(), key, a, b);
+                    self.state.extend(drift);
+                }
                 (a, b) => {
                     let there = |side: Option<_>| if side.is_some() { "there" } else { "not there" };
                     let places = vec![format!("{} then, {} now", there(a), there(b))];
@@ -151,13 +188,6 @@ impl TapeDiff {
                 }
             }
         }
-    }
-}
-
-fn drift(into: &mut Vec<Drift>, what: &str, a: &Value, b: &Value) {
-    let found = normal::differences(a, b, PLACES);
-    if !found.is_empty() {
-        into.push(Drift { what: what.to_owned(), places: found.iter().map(ToString::to_string).collect() });
     }
 }
 
@@ -257,5 +287,14 @@ mod tests {
         assert_eq!(diff.requests[0].places, [r#"spec.image: "x" on the tape, "y" now"#]);
         assert_eq!((diff.answers.len(), diff.state.len()), (1, 1));
         assert_eq!(diff.extra, ["#2 update pods d/a (lane sut)"]);
+    }
+
+    #[test]
+    fn fields_that_differ_between_two_recordings_are_learnt_and_hidden() {
+        let (one, two) = (tape(&[put(1, "x", 200)]), tape(&[put(1, "y", 200)]));
+        let mask = Mask::learn(&one, &two);
+        assert!(mask.hides("pods", "spec.image") && mask.len() == 1, "{}", mask.to_yaml());
+        assert!(TapeDiff::masked(&one, &tape(&[put(5, "z", 200)]), &mask).is_empty());
+        assert!(!TapeDiff::masked(&one, &tape(&[put(5, "z", 409)]), &mask).is_empty());
     }
 }

@@ -22,6 +22,8 @@ pub struct Clash {
     pub expected: Option<String>,
     /// What came.
     pub live: String,
+    /// On the tape it is newer than the first of these, and what came is not newer than the second.
+    pub older: Option<(String, String)>,
 }
 
 /// Recorded values and the live ones they stand for.
@@ -38,6 +40,10 @@ pub struct Bindings {
     /// resourceVersions of lists and bookmarks, which move with whatever else happens.
     loose: BTreeMap<u64, String>,
     continues: HashMap<String, String>,
+    /// Recorded and live resourceVersions of each object, by its recorded uid.
+    lives: HashMap<String, BTreeMap<u64, u64>>,
+    /// The newest live resourceVersion of an object.
+    newest: u64,
 }
 
 impl Bindings {
@@ -121,7 +127,12 @@ impl Bindings {
             } else {
                 path.push("resourceVersion".to_owned());
                 self.revisions.entry(number).or_insert_with(|| live_revision.to_owned());
+                self.newest = self.newest.max(live_revision.parse().unwrap_or(0));
+                let known = clashes.len();
                 self.bind(revision, live_revision, path, clashes);
+                if clashes.len() == known {
+                    clashes.extend(self.out_of_order(uid, number, live_revision, path));
+                }
                 path.pop();
             }
         }
@@ -137,11 +148,52 @@ impl Bindings {
                 recorded: recorded.to_owned(),
                 expected: known.cloned(),
                 live: live.to_owned(),
+                older: None,
             });
             return;
         }
         self.texts.insert(recorded.to_owned(), live.to_owned());
         self.back.insert(live.to_owned(), recorded.to_owned());
+    }
+
+    /// Whether the states of one object come in another order than on the tape.
+    fn out_of_order(&mut self, uid: &str, number: u64, live: &str, path: &[String]) -> Option<Clash> {
+        let now = live.parse::<u64>().ok().filter(|_| !uid.is_empty())?;
+        let life = self.lives.entry(uid.to_owned()).or_default();
+        let before = life.range(..number).next_back().filter(|(_, older)| **older >= now);
+        let after = life.range(number + 1..).next().filter(|(_, newer)| **newer <= now);
+        let clash = |recorded: u64, older: u64, live: u64, than: u64| Clash {
+            path: path.join("."),
+            recorded: recorded.to_string(),
+            expected: None,
+            live: live.to_string(),
+            older: Some((older.to_string(), than.to_string())),
+        };
+        let found = match (before, after) {
+            (Some((older, than)), _) => Some(clash(number, *older, now, *than)),
+            (None, Some((newer, than))) => Some(clash(*newer, number, *than, now)),
+            (None, None) => None,
+        };
+        if found.is_none() {
+            life.insert(number, now);
+        }
+        found
+    }
+
+    /// Whether the answer to a write that was newer than all before it on the tape is not so now. Calls that overlapped
+    /// in the recording are not judged: there an older resourceVersion can be answered later.
+    pub(super) fn not_newer(&self, recorded: &Tree, live: &Tree) -> Option<Clash> {
+        let revision = |tree: &Tree| tree.text_at(&["metadata", "resourceVersion"]).parse::<u64>().ok();
+        let (number, now) = (revision(recorded)?, revision(live)?);
+        let (newest, _) = self.revisions.last_key_value()?;
+        let than = self.newest;
+        (number > *newest && now <= than).then(|| Clash {
+            path: "metadata.resourceVersion".to_owned(),
+            recorded: number.to_string(),
+            expected: None,
+            live: now.to_string(),
+            older: Some((newest.to_string(), than.to_string())),
+        })
     }
 
     /// The live resourceVersion for a recorded one: its own, or that of the newest one known before it.

@@ -4,6 +4,7 @@
 //! object's uid or name is a difference. Metadata that a server sets is compared by being there or not.
 
 use super::bindings::{Bindings, Clash};
+use super::managers;
 use super::names;
 use super::report::PlaceDifference;
 use super::scope::Scope;
@@ -11,7 +12,7 @@ use super::symbols::same;
 use crate::format::Tree;
 use crate::format::model::{Body, Call};
 use crate::history;
-use crate::replay::normal;
+use crate::replay::{Route, normal};
 use serde_json::Value;
 
 /// Headers that say something to a client.
@@ -46,7 +47,10 @@ pub fn check(call: &Call, live: &Live, bindings: &mut Bindings) -> Vec<PlaceDiff
     match bodies {
         (Some(old), Some(new)) => {
             let new = if old.entries().is_empty() { new } else { scope.project(new) };
-            let differences = body("body", &old, new, &scope, bindings);
+            let writes = Route::of(&call.request).is_write() && (200..300).contains(&recorded.status);
+            let late = if writes { bindings.not_newer(&old, &new) } else { None };
+            let mut differences: Vec<_> = late.into_iter().map(|clash| clashed("body", clash)).collect();
+            differences.extend(body("body", &old, new, &scope, bindings));
             if !scope.status {
                 found.extend(differences);
             }
@@ -87,7 +91,8 @@ pub(super) fn body(
     let wanted = bindings.tree(recorded);
     let mut found: Vec<_> = clashes.into_iter().map(|clash| clashed(member, clash)).collect();
     presence(&wanted, &live, &mut member.to_owned(), &mut found);
-    let (mut old, mut new) = (normal::normalise(&wanted), normal::normalise(&live));
+    let managed = |tree: &Tree| managers::shown(tree, scope.managed_fields);
+    let (mut old, mut new) = (normal::normalise(&managed(&wanted)), normal::normalise(&managed(&live)));
     scope.settle(member, &mut old);
     scope.settle(member, &mut new);
     let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
@@ -97,6 +102,7 @@ pub(super) fn body(
     };
     let differences = normal::differences(&old, &new, MOST).into_iter().filter(differ);
     found.extend(differences.map(|difference| {
+        let difference = normal::Difference { path: managers::named(&difference.path), ..difference };
         let path = if difference.path.is_empty() { member.to_owned() } else { format!("{member}.{}", difference.path) };
         PlaceDifference { path, recorded: difference.recorded, live: difference.live }
     }));
@@ -115,6 +121,11 @@ fn ignored(scope: &Scope, path: &str) -> bool {
 
 /// Says that an identity is another one now.
 fn clashed(member: &str, clash: Clash) -> PlaceDifference {
+    if let Some((older, than)) = clash.older {
+        let recorded = format!("{}, newer than {older}", clash.recorded);
+        let live = format!("{}, not newer than {than}", clash.live);
+        return place(&format!("{member}.{}", clash.path), Some(recorded.into()), Some(live.into()));
+    }
     let recorded = match clash.expected {
         Some(expected) => format!("{} (so far {expected})", clash.recorded),
         None => format!("{} (new)", clash.recorded),
@@ -211,6 +222,39 @@ mod tests {
             paths(&of(one, "6", "a-x"), &of(two, "77", "a-y"), &mut bindings),
             ["body.metadata.resourceVersion"]
         );
+    }
+
+    #[test]
+    fn a_write_is_newer_than_what_was_seen_before_it() {
+        let of =
+            |uid: &str, rv: &str| format!(r#"{{"metadata":{{"uid":"{uid}","resourceVersion":"{rv}","name":"a"}}}}"#);
+        let write = |bindings: &mut Bindings, recorded: &str, live: &str| -> Vec<String> {
+            let response = Response { status: 200, body: json(recorded), ..Response::default() };
+            let mut call = Call { response: Some(response), ..Call::default() };
+            (call.request.method, call.request.path) = ("PUT".into(), "/api/v1/namespaces/d/pods/a".into());
+            let live = Live { status: 200, body: json(live), ..Live::default() };
+            check(&call, &live, bindings).iter().map(ToString::to_string).collect()
+        };
+        let mut bindings = Bindings::default();
+        assert!(write(&mut bindings, &of("u", "100"), &of("v", "7")).is_empty());
+        // Another object, written later in the recording and earlier now.
+        assert_eq!(
+            write(&mut bindings, &of("w", "105"), &of("x", "6")),
+            [r#"body.metadata.resourceVersion: "105, newer than 100" on the tape, "6, not newer than 7" now"#]
+        );
+        // What overlapped may come the other way round.
+        assert!(write(&mut bindings, &of("y", "90"), &of("z", "9")).is_empty());
+    }
+
+    #[test]
+    fn states_of_one_object_keep_their_order() {
+        let of =
+            |uid: &str, rv: &str| format!(r#"{{"metadata":{{"uid":"{uid}","resourceVersion":"{rv}","name":"a"}}}}"#);
+        let mut bindings = Bindings::default();
+        assert!(paths(&of("u", "100"), &of("v", "7"), &mut bindings).is_empty());
+        assert!(paths(&of("u", "120"), &of("v", "12"), &mut bindings).is_empty());
+        assert_eq!(paths(&of("u", "110"), &of("v", "13"), &mut bindings), ["body.metadata.resourceVersion"]);
+        assert!(paths(&of("u", "111"), &of("v", "9"), &mut bindings).is_empty());
     }
 
     #[test]

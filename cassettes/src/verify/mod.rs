@@ -7,6 +7,7 @@
 mod bindings;
 mod check;
 mod frames;
+mod managers;
 mod names;
 mod plan;
 mod report;
@@ -18,5 +19,5 @@ pub use check::{Live, check};
 pub use frames::{before, check_frames, counts};
 pub use plan::{Plan, PlanOptions, Step, target};
 pub use report::{CallDifference, PlaceDifference, VerifyReport};
-pub use scope::Scope;
+pub use scope::{Scope, Until};
 pub use symbols::PLACEHOLDERS;

@@ -1,5 +1,7 @@
 //! [`Scope`]: which part of an answer a tape wants compared. Recordings want all of it; imported transcripts say more.
 
+use super::bindings::Bindings;
+use super::check::{Live, content};
 use crate::format::Tree;
 use crate::format::model::{Call, Extra};
 use serde_json::Value;
@@ -8,7 +10,7 @@ use serde_json::Value;
 const MEMBER: &str = "compare";
 
 /// Which part of an answer is compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scope {
     /// The status code alone; the body is there to learn from.
     pub status: bool,
@@ -18,6 +20,51 @@ pub struct Scope {
     pub ignore: Vec<String>,
     /// Dotted paths of lists in the answer whose order says nothing.
     pub sort: Vec<String>,
+    /// Who manages which fields is compared too.
+    pub managed_fields: bool,
+    /// The request is sent again until this holds of its answer: what it waits for happens by itself.
+    pub until: Option<Until>,
+}
+
+/// What a request waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Until {
+    /// A status code.
+    Status(u16),
+    /// A value at a dotted path of the body.
+    Value(String, Tree),
+}
+
+impl Until {
+    fn of(tree: &Tree) -> Option<Self> {
+        if let Some(Tree::Int(status)) = tree.get("status") {
+            return u16::try_from(*status).ok().map(Self::Status);
+        }
+        let path = tree.text_at(&["path"]);
+        (!path.is_empty()).then(|| Self::Value(path.to_owned(), tree.get("equals").cloned().unwrap_or_default()))
+    }
+
+    fn member(&self) -> Tree {
+        let entries = match self {
+            Self::Status(status) => vec![("status".to_owned(), Tree::Int(i64::from(*status)))],
+            Self::Value(path, equals) => {
+                vec![("path".to_owned(), path.as_str().into()), ("equals".to_owned(), equals.clone())]
+            }
+        };
+        Tree::Map(entries)
+    }
+
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(&self, live: &Live, bindings: &Bindings) -> bool {
+        match self {
+            Self::Status(status) => live.status == *status,
+            Self::Value(path, equals) => {
+                let body = live.body.as_ref().and_then(content).unwrap_or_default();
+                lookup(&body, path).unwrap_or(&Tree::Null) == &bindings.tree(equals)
+            }
+        }
+    }
 }
 
 impl Scope {
@@ -34,6 +81,8 @@ impl Scope {
             only: texts("only"),
             ignore: texts("ignore"),
             sort: texts("sort"),
+            managed_fields: tree.get("managedFields") == Some(&Tree::Bool(true)),
+            until: tree.get("until").and_then(Until::of),
         }
     }
 
@@ -50,6 +99,10 @@ impl Scope {
                 entries.push((key.to_owned(), Tree::List(items)));
             }
         }
+        if self.managed_fields {
+            entries.push(("managedFields".to_owned(), Tree::Bool(true)));
+        }
+        entries.extend(self.until.as_ref().map(|until| ("until".to_owned(), until.member())));
         if entries.is_empty() { Vec::new() } else { vec![(MEMBER.to_owned(), Tree::Map(entries))] }
     }
 
@@ -124,6 +177,8 @@ mod tests {
         let scope = Scope {
             ignore: vec!["body.a.*.b".into(), "headers.x".into()],
             sort: vec!["body.l".into()],
+            managed_fields: true,
+            until: Some(Until::Value("status.phase".into(), "Active".into())),
             ..Scope::default()
         };
         let call = Call { extra: scope.members(), ..Call::default() };

@@ -21,6 +21,7 @@ mod head;
 mod host;
 mod layer;
 mod line;
+mod overload;
 mod ruleset;
 mod socket;
 mod surface;

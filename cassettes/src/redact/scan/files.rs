@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::content::Content;
 use super::report::{Problem, ScanReport};
 use super::{Scanner, tape};
+use crate::format::{self, SideFiles};
 
 /// Largest content that is looked at, after decompression.
 const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
@@ -18,6 +19,27 @@ pub(super) fn path(scanner: &Scanner, path: &Path, report: &mut ScanReport) {
         && aside.is_dir()
     {
         walk(scanner, &aside, report);
+    }
+    if path.is_file() {
+        elsewhere(scanner, path, report);
+    }
+}
+
+/// The side files that a tape shares with its neighbours. One that is not there was not looked at.
+fn elsewhere(scanner: &Scanner, path: &Path, report: &mut ScanReport) {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    if !text.contains("is: ref") || !tape::is_tape(&text) {
+        return;
+    }
+    // What is no tape has been scanned as the text it is.
+    let Ok(loaded) = format::load_bytes(text.as_bytes()) else { return };
+    let (files, own) = (SideFiles::of(path), side_files(path));
+    for name in loaded.tape.side_files() {
+        match files.find(&name) {
+            Some(file) if file.parent() == own.as_deref() => {}
+            Some(file) => walk(scanner, &file, report),
+            None => problem(report, path, &format!("its side file {name} is missing")),
+        }
     }
 }
 
