@@ -16,11 +16,15 @@ use rehearsal_client::{Body, Config, ConnectionPools, Transport};
 use rehearsal_fault_wire::Faults;
 use rehearsal_faults::{Firing, Plan};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const ABILITIES: Abilities = Abilities { tls: true, supervises: false };
+
+/// What the client under test calls itself.
+const AGENT: &str = "probe/v1";
 
 /// What goes wrong while a config map is made, read and watched.
 const PLAN: &str = "
@@ -133,9 +137,16 @@ async fn faulty(cluster: &Cluster, tape: &Path, plan: &Plan) -> (Proxy, Recordin
     (start(builder).await, recording)
 }
 
+/// The rules that let what was recorded happen again, and what they know lanes by.
+struct Again {
+    faults: Faults,
+    lanes: Option<BTreeMap<String, String>>,
+    count: usize,
+}
+
 /// A proxy that answers from a tape, with the recorded faults in front of it.
-async fn repeating(engine: &Engine, faults: Faults) -> Proxy {
-    let lanes = Lanes::new(["controller"]).unwrap();
+async fn repeating(engine: &Engine, lane: &str, again: &Again) -> Proxy {
+    let lanes = Lanes::new([lane]).unwrap();
     let builder = match engine {
         Engine::Recorded(service) => {
             let replay: Arc<dyn Replay> = Arc::new(service.clone());
@@ -147,18 +158,23 @@ async fn repeating(engine: &Engine, faults: Faults) -> Proxy {
             Proxy::builder(Arc::new(hydrate.clone()), lanes).policy(policy)
         }
     };
-    start(builder.faults(faults)).await
+    let builder = builder.faults(again.faults.clone());
+    start(match &again.lanes {
+        Some(told) => builder.fault_lanes(told.clone()),
+        None => builder,
+    })
+    .await
 }
 
-/// The rules that let what was recorded happen again, and the tape that answers.
-fn again(tape: &Tape) -> (Faults, Tape, usize) {
+/// Takes a recording apart: the tape that answers, and what happens again in front of it.
+fn again(tape: &Tape) -> (Again, Tape) {
     let Repetition { tape, sets, lanes } = Repetition::of(tape).unwrap();
-    assert_eq!(lanes, None);
     let faults = proxy_faults(ABILITIES);
     for (plan, firings) in &sets {
         faults.repeat(plan, firings).unwrap();
     }
-    (faults, tape, sets.iter().map(|(_, firings)| firings.len()).sum())
+    let count = sets.iter().map(|(_, firings)| firings.len()).sum();
+    (Again { faults, lanes, count }, tape)
 }
 
 fn rules(call: &Call) -> Vec<String> {
@@ -228,31 +244,122 @@ async fn a_tape_tells_what_the_server_said_and_what_became_of_it() {
     }
 }
 
+/// Plays a recording again in every mode: the client sees the same, and everything fires as often.
+async fn plays_again(tape: &Tape, lane: &str, http2: bool) {
+    let config_of = |proxy: &Proxy| Config { user_agent: AGENT.into(), ..config(&proxy.kubeconfig(lane)) };
+    for manner in [Manner::Strict, Manner::Lenient] {
+        let (again, tape) = again(tape);
+        let service = ReplayService::new(Player::new(&tape, Options { manner, ..Options::default() }), |_| None);
+        let proxy = repeating(&Engine::Recorded(service.clone()), lane, &again).await;
+        assert_eq!(scenario(&config_of(&proxy), http2).await, SEEN, "{manner:?} http2={http2}");
+        assert_eq!(proxy.faults().firings().len(), again.count, "{manner:?} http2={http2}");
+        assert_eq!(service.report().verdict(true), Verdict::Pass, "{manner:?}: {}", service.report());
+        proxy.shutdown().await;
+    }
+    let (again, tape) = again(tape);
+    let hydrate = Hydrate::start(&tape, HydrateOptions::default()).await.unwrap();
+    let proxy = repeating(&Engine::Living(hydrate.clone()), lane, &again).await;
+    assert_eq!(scenario(&config_of(&proxy), http2).await, SEEN, "hydrate http2={http2}");
+    assert_eq!(proxy.faults().firings().len(), again.count);
+    let report = hydrate.report().await;
+    assert!(report.is_faithful(), "{report}");
+    proxy.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_replay_lets_the_same_faults_happen_again_in_every_mode() {
     for http2 in [false, true] {
         let (tape, fired) = recorded(http2).await;
-        for manner in [Manner::Strict, Manner::Lenient] {
-            let (faults, tape, count) = again(&tape);
-            assert_eq!(count, fired.len());
-            let service = ReplayService::new(Player::new(&tape, Options { manner, ..Options::default() }), |_| None);
-            let proxy = repeating(&Engine::Recorded(service.clone()), faults).await;
-            let seen = scenario(&config(&proxy.kubeconfig("controller")), http2).await;
-            assert_eq!(seen, SEEN, "{manner:?} http2={http2}");
-            assert_eq!(proxy.faults().firings().len(), count, "{manner:?} http2={http2}");
-            assert_eq!(service.report().verdict(true), Verdict::Pass, "{manner:?}: {}", service.report());
-            proxy.shutdown().await;
-        }
-        let (faults, tape, count) = again(&tape);
-        let hydrate = Hydrate::start(&tape, HydrateOptions::default()).await.unwrap();
-        let proxy = repeating(&Engine::Living(hydrate.clone()), faults).await;
-        let seen = scenario(&config(&proxy.kubeconfig("controller")), http2).await;
-        assert_eq!(seen, SEEN, "hydrate http2={http2}");
-        assert_eq!(proxy.faults().firings().len(), count);
-        let report = hydrate.report().await;
-        assert!(report.is_faithful(), "{report}");
-        proxy.shutdown().await;
+        assert_eq!(again(&tape).0.count, fired.len());
+        plays_again(&tape, "controller", http2).await;
     }
+}
+
+#[tokio::test]
+async fn a_server_that_records_itself_tells_what_rules_made_of_its_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tape.yaml");
+    let plan = Plan::from_yaml("p.yaml", &PLAN.replace("auth: 'lane:controller'", "userAgent: 'probe/*'")).unwrap();
+    let builder = Cluster::builder().controllers(Controllers::none()).faults(plan).record(&path);
+    let cluster = builder.start().await.unwrap();
+    let config = Config { user_agent: AGENT.into(), ..config(&cluster.kubeconfig().unwrap()) };
+    assert_eq!(scenario(&config, false).await, SEEN);
+    let fired = cluster.faults().firings();
+    cluster.shutdown().await;
+    let tape = whole(&path);
+    let told: Vec<_> =
+        tape.calls().map(|call| (rules(call).join(","), call.response.as_ref().map(|r| r.status))).collect();
+    assert_eq!(told[0], ("lose-answer".to_owned(), Some(201)));
+    assert_eq!(told[3], ("lose-request".to_owned(), None));
+    assert_eq!(told[5], ("busy".to_owned(), Some(429)));
+    let on_tape: usize = tape.calls().map(|call| call.faults.len()).sum();
+    assert_eq!((told.len(), on_tape), (SEEN.len(), fired.len()));
+    let calls: Vec<&Call> = tape.calls().collect();
+    assert_eq!((calls[3].end.clone(), calls[8].end.clone()), (End::Reset { code: None }, End::Complete));
+    let lanes = Repetition::of(&tape).unwrap().lanes.unwrap();
+    assert_eq!(lanes.get("probe").map(String::as_str), Some("sut"));
+    plays_again(&tape, "probe", false).await;
+}
+
+#[tokio::test]
+async fn the_admin_api_arms_plans_that_the_tape_knows_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tape.yaml");
+    let cluster = Cluster::builder().controllers(Controllers::none()).start().await.unwrap();
+    let upstream = ConfigUpstream::new(&config(&cluster.kubeconfig().unwrap())).unwrap();
+    let options = RecordingOptions { path: path.clone(), placement: "proxy".into(), ..RecordingOptions::default() };
+    let recording = recording::start(options).unwrap();
+    let builder = Proxy::builder(Arc::new(upstream), Lanes::new(["controller"]).unwrap());
+    let proxy = start(builder.recorder(recording.recorder().clone()).admin_token("open sesame")).await;
+    let sut = config(&proxy.kubeconfig("controller"));
+    let admin = Config { bearer_token: "open sesame".into(), ..sut.clone() };
+    let faults = "/_rehearsal/v1/faults";
+    let plan = serde_json::json!({"rules": [{"id": "gone", "when": {"resource": "configmaps"}, "do": "unauthorized"}]});
+    let store = serde_json::json!({"rules": [{"id": "forget", "do": "compact"}]});
+    let post = |config: Config, body: Value| async move { ask(&config, true, Method::POST, faults, Some(body)).await };
+    assert_eq!(post(sut.clone(), plan.clone()).await, "401", "a lane is no admin");
+    assert_eq!(post(admin.clone(), store).await, "400");
+    assert_eq!(ask(&sut, true, Method::GET, MAPS, None).await, "200");
+    assert_eq!(post(admin.clone(), plan).await, "201");
+    assert_eq!(ask(&sut, true, Method::GET, MAPS, None).await, "401");
+    let fired = format!("{faults}/rules/gone/fired?count=1");
+    assert_eq!(ask(&admin, true, Method::GET, &fired, None).await, "200");
+    assert_eq!(ask(&admin, true, Method::DELETE, faults, None).await, "200");
+    assert_eq!(ask(&sut, true, Method::GET, MAPS, None).await, "200");
+    proxy.shutdown().await;
+    recording.seal().await.unwrap();
+    cluster.shutdown().await;
+    let tape = whole(&path);
+    assert_eq!(tape.calls().count(), 3, "the admin API is not on the tape");
+    assert!(tape.entries.iter().any(|entry| matches!(entry, Entry::Mark(mark) if mark.what == firings::PLAN_MARK)));
+    let (again, rest) = again(&tape);
+    assert_eq!((again.count, rest.calls().count()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_reset_is_one_on_the_wire() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let cluster = Cluster::builder().controllers(Controllers::none()).start().await.unwrap();
+    let upstream = ConfigUpstream::new(&config(&cluster.kubeconfig().unwrap())).unwrap();
+    let lanes = Lanes::new(["controller"]).unwrap();
+    let token = lanes.token("controller").unwrap().to_owned();
+    let policy = Policy { mode: Mode::Passthrough, fresh: true, replay: None };
+    let faults = proxy_faults(Abilities { tls: false, supervises: false });
+    let proxy = start(Proxy::builder(Arc::new(upstream), lanes).policy(policy).tls(false).faults(faults)).await;
+    for (fault, at, reset) in [("reset", "arrive", true), ("eof", "arrive", false), ("reset", "after-commit", true)] {
+        let text = format!("rules: [{{id: cut, when: {{resource: configmaps}}, at: {at}, do: {fault}}}]");
+        let guard = proxy.faults().arm(&Plan::from_yaml("p.yaml", &text).unwrap()).unwrap();
+        let mut socket = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
+        let request = format!("GET {MAPS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        let end = socket.read_to_end(&mut said).await;
+        assert_eq!(end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset), reset, "{fault} {at}");
+        assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+        guard.finish().unwrap();
+    }
+    proxy.shutdown().await;
+    cluster.shutdown().await;
 }
 
 #[tokio::test]
@@ -275,9 +382,9 @@ async fn a_connection_that_a_rule_spoils_is_a_mark_on_the_tape() {
         tape.entries.iter().filter_map(|e| if let Entry::Mark(mark) = e { Some(mark) } else { None }).collect();
     assert_eq!((marks.len(), marks[0].what.as_str()), (1, firings::FAULT_MARK));
     assert!(marks[0].text.contains("stranger") && marks[0].text.contains("unknown-authority"), "{}", marks[0].text);
-    let (faults, tape, _) = again(&tape);
+    let (again, tape) = again(&tape);
     let service = ReplayService::new(Player::new(&tape, Options::default()), |_| None);
-    let proxy = repeating(&Engine::Recorded(service), faults).await;
+    let proxy = repeating(&Engine::Recorded(service), "controller", &again).await;
     assert_eq!(twice(crate::support::config(&proxy.kubeconfig("controller"))).await, ["no answer", "200"]);
     proxy.shutdown().await;
 }
@@ -381,5 +488,30 @@ async fn the_command_line_records_repeats_and_names_a_run_that_failed() {
     let line = err.lines().find(|line| line.starts_with("reproduce: ")).unwrap_or_else(|| panic!("{err}"));
     assert!(line.contains(&format!("rehearsal replay {tape} --faults recorded -- sh -c 'exit 3' # tape ")), "{line}");
     assert!(line.ends_with(" seed 7"), "{line}");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_kills_the_command_that_is_recorded() {
+    let cluster = Cluster::builder().controllers(Controllers::none()).tls(true).start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("real"), cluster.kubeconfig().unwrap()).unwrap();
+    std::fs::write(path("plan"), "rules: [{id: kill, when: {verb: get, resource: configmaps}, do: kill-client}]")
+        .unwrap();
+    let (real, tape, plan, kubeconfig, started) =
+        (path("real"), path("x.tape.yaml"), path("plan"), path("k"), path("started"));
+    let script = format!("touch {started}; exec sleep 600");
+    let args = ["record", "--kubeconfig", &real, "-o", &tape, "--faults", &plan, "--kubeconfig-out", &kubeconfig];
+    let process = Rehearsal::start(args.into_iter().chain(["--", "sh", "-c", &script]));
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !Path::new(&started).exists() {
+        assert!(tokio::time::Instant::now() < deadline, "the command never began");
+        tokio::task::yield_now().await;
+    }
+    ask(&config_of(Path::new(&kubeconfig)), true, Method::GET, &format!("{MAPS}/a"), None).await;
+    let (code, err) = tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
+    assert_eq!(code, Some(137), "{err}");
+    assert_eq!(rules(sealed(Path::new(&tape)).calls().next().unwrap()), ["kill"]);
     cluster.shutdown().await;
 }

@@ -37,6 +37,6 @@ mod tests {
         let cannot = |action: &Action| matches!(action, Action::Compact { .. }).then(|| "there is no store".to_owned());
         let refused = plan.refuse_where(cannot).unwrap_err();
         assert!(refused.has(ProblemKind::Impossible));
-        assert_eq!(refused.to_string(), "p.yaml:4:9: rules[1].do: there is no store");
+        assert_eq!(refused.to_string(), "p.yaml:4:5: rules[1].do: there is no store");
     }
 }

@@ -140,13 +140,14 @@ async fn exchange(client: &Client, request: Request<Asked>) -> Result<Response<P
     without_hops(&mut parts.headers);
     parts.headers.remove(HOST);
     parts.version = Version::HTTP_11;
-    if !record.is_empty() {
-        // Rules count bytes and look into bodies, so these must not be packed.
+    // Rules count bytes and look into bodies, so these must not be packed, by a tape neither.
+    let plain = (!record.is_empty()).then(|| {
         parts.headers.remove(ACCEPT_ENCODING);
-    }
+        RequestHead::of(&parts)
+    });
     let streaming = Streaming::of(&head);
     let watch = (streaming == Streaming::Watch).then(|| Watched::of(&head, &lane));
-    let session = match source(&client.shared.policy, &lane, &head, whole.as_ref()).await {
+    let session = match source(&client.shared.policy, &lane, plain.as_ref().unwrap_or(&head), whole.as_ref()).await {
         Source::Tape(response) => return Ok(watched(response, watch, client)),
         Source::Live => None,
         Source::Recorded => {

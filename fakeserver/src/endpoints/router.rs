@@ -91,10 +91,11 @@ async fn faulted(core: &Arc<Core>, mut request: Request<Body>, line: Option<Line
         async move {
             let write = request.extensions_mut().remove::<WriteFaults>();
             let beneath = request.extensions().get::<Beneath>().cloned();
-            let answer = faults::scoped(write, handle(&core, request)).await;
+            let answer = faults::scoped(write.clone(), handle(&core, request)).await;
+            let thrown_away = write.is_some_and(|write| write.is_refused());
             Ok::<_, std::convert::Infallible>(match beneath {
-                Some(beneath) => beneath.see(answer).await,
-                None => answer,
+                Some(beneath) if !thrown_away => beneath.see(answer).await,
+                _ => answer,
             })
         }
     });

@@ -102,6 +102,12 @@ impl WriteFaults {
         self.0.committed.load(Ordering::Acquire)
     }
 
+    /// Whether a rule has kept the write from being stored, and answers in the handler's place.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.0.outcome.lock().is_some()
+    }
+
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.0.outcome.lock().take()
     }

@@ -86,7 +86,7 @@ mod tests {
         let said = refused("compact", ALL).unwrap();
         assert_eq!(
             said,
-            "p.yaml:4:9: rules[0].do: `compact` makes the store forget its past, and a proxy has no store; use it with \
+            "p.yaml:4:5: rules[0].do: `compact` makes the store forget its past, and a proxy has no store; use it with \
              `rehearsal serve` or `run`"
         );
     }

@@ -3,7 +3,7 @@
 use super::super::serve::Shared;
 use crate::firings::{end_of, is_late, note};
 use crate::format::model::End;
-use crate::mode::Action;
+use crate::mode::{Action, Mode};
 use crate::record::{Exchange, RecordError, RequestHead, Trail};
 use bytes::Bytes;
 use http::Response;
@@ -31,7 +31,8 @@ impl Unasked {
         let firings = record.firings();
         // One that is stored later reaches the upstream later, and is on the tape then.
         let later = is_late(&firings);
-        let kept = shared.policy.action(false, &self.head) == Action::Record;
+        // A comparison is about the upstream, and this was never there.
+        let kept = shared.policy.mode != Mode::Compare && shared.policy.action(false, &self.head) == Action::Record;
         let Some(recorder) = shared.recorder.as_ref().filter(|_| kept && !later) else { return Ok(answer) };
         let Self { lane, conn, head, body, trail } = self;
         let id = recorder.next_id();
