@@ -12,5 +12,6 @@ mod recording_command;
 mod replay;
 mod support;
 mod transcripts;
+mod upgrades;
 mod upstreams;
 mod verify;
