@@ -226,7 +226,9 @@ impl Builder {
                 if route.verb == "create" {
                     self.born(&collection, &answer);
                 }
-                self.sighting(seq, &collection, answer, route.is_write().then_some((call.id, call.seq.req)));
+                // A lease is somebody's writing too, though no expectation.
+                let cause = (route.verb != "get").then_some((call.id, call.seq.req));
+                self.sighting(seq, &collection, answer, cause);
             }
             ("delete", _) => self.deleted(seq, call, &route, &collection, &kind, answer),
             _ => {}
@@ -444,6 +446,13 @@ mod tests {
         let content = Body::Proto { bytes: framed.get(4..).unwrap().to_vec(), summary: Vec::new() };
         watch.frames = vec![Frame { seq: 2, content, ..Frame::default() }];
         assert_eq!(names(history(vec![watch]).at(7)), ["a@7"]);
+    }
+
+    #[test]
+    fn leases_have_makers_too() {
+        let lease = r#"{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","metadata":{"name":"l","namespace":"d","resourceVersion":"7"}}"#;
+        let history = history(vec![call(3, 1, "POST", "/apis/coordination.k8s.io/v1/namespaces/d/leases", lease)]);
+        assert_eq!(history.changes().iter().map(|(.., version)| version.cause).collect::<Vec<_>>(), [Some(3)]);
     }
 
     #[test]

@@ -15,5 +15,6 @@ mod replay;
 mod support;
 mod tape_commands;
 mod transcripts;
+mod upgrades;
 mod upstreams;
 mod verify;

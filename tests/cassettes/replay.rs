@@ -177,3 +177,57 @@ async fn a_changed_writer_gets_answers_and_the_report_names_its_first_different_
     assert_eq!(report.diverged[0].differences, [r#"data.a: "b" on the tape, "x" now"#]);
     proxy.shutdown().await;
 }
+
+#[tokio::test]
+async fn to_make_sure_of_what_is_so_is_no_other_way() {
+    let (tape, _) = recorded().await;
+    let options = HydrateOptions { lanes: lanes(&["writer"]), ..HydrateOptions::default() };
+    let hydrate = Hydrate::start(&tape, options).await.unwrap();
+    let proxy = answering(&Engine::Living(hydrate.clone()), &["writer"]).await;
+    let maps = config_maps(&config(&proxy.kubeconfig("writer")));
+    create(&maps, "a").await;
+    // Nobody sent this when the tape was made, and it changes nothing.
+    maps.patch("a", PatchType::Merge, r#"{"data":{"a":"b"}}"#, &PatchOptions::default(), &[]).await.unwrap();
+    let report = hydrate.report().await;
+    assert!(report.diverged.is_empty(), "{report}");
+    proxy.shutdown().await;
+}
+
+/// Defines a kind and makes one of it.
+async fn define(config: &Config) {
+    let client = DynamicClient::for_config(config).unwrap();
+    let definitions =
+        client.resource(&GroupVersionResource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions"));
+    let definition = serde_json::json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"kind": "Widget", "listKind": "WidgetList", "plural": "widgets", "singular": "widget"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    });
+    definitions.create(&definition, &Default::default(), &[]).await.unwrap();
+    let widgets = client.resource(&GroupVersionResource::new("example.com", "v1", "widgets")).namespace("default");
+    let widget = serde_json::json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}});
+    widgets.create(&widget, &Default::default(), &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kind_that_the_client_defines_on_the_tape_is_not_there_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tape.yaml");
+    let cluster = Cluster::builder().controllers(Controllers::none()).start().await.unwrap();
+    let (proxy, recording) = before(&config(&cluster.kubeconfig().unwrap()), &path, &["sut"]).await;
+    define(&config(&proxy.kubeconfig("sut"))).await;
+    proxy.shutdown().await;
+    recording.seal().await.unwrap();
+    cluster.shutdown().await;
+    let hydrate = Hydrate::start(&whole(&path), HydrateOptions::default()).await.unwrap();
+    let proxy = answering(&Engine::Living(hydrate.clone()), &["sut"]).await;
+    define(&config(&proxy.kubeconfig("sut"))).await;
+    let report = hydrate.report().await;
+    assert!(report.is_faithful() && report.matched == 2, "{report}");
+    proxy.shutdown().await;
+}

@@ -59,7 +59,8 @@ impl Writes {
     /// A deletion answers with the object, with a Status whose details have the uid, or with a list of objects.
     fn deleted(&mut self, body: &Body, order: (Seq, u64)) {
         let mut uids = vec![body.fact("uid").to_owned()];
-        if let Some(tree) = body.json() {
+        // Typed clients are answered in protobuf.
+        if let Some(tree) = crate::history::object(body) {
             uids.push(tree.text_at(&["details", "uid"]).to_owned());
             let items = tree.get("items").map(super::tree::Tree::items).unwrap_or_default();
             for item in items {
@@ -92,5 +93,33 @@ impl Writes {
         let deletions = self.deletions.get(uid).map(Vec::as_slice).unwrap_or_default();
         let newest = deletions.iter().filter(|(seq, _)| *seq < frame.seq).max();
         newest.map(|(_, id)| vec![*id]).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rehearsal_apimachinery::catalog::Catalog;
+    use rehearsal_apimachinery::codec::protobuf::encode_object;
+
+    #[test]
+    fn a_deletion_that_was_answered_in_protobuf_is_a_cause_like_any_other() {
+        let gone =
+            serde_json::json!({"apiVersion": "v1", "kind": "Status", "status": "Success", "details": {"uid": "u"}});
+        let body = Body::Proto { bytes: encode_object(&gone, Catalog::builtin()).unwrap(), summary: Vec::new() };
+        let delete = Call {
+            id: 7,
+            seq: Marks { req: 1, head: Some(2), end: 3 },
+            request: Request { method: "DELETE".into(), ..Request::default() },
+            response: Some(Response { status: 200, body: Some(body), ..Response::default() }),
+            ..Call::default()
+        };
+        let event = br#"{"type":"DELETED","object":{"metadata":{"uid":"u","resourceVersion":"9"}}}"#;
+        let frame = Frame { seq: 4, content: Body::from_json(event), ..Frame::default() };
+        let watch = Call { id: 8, frames: vec![frame], ..Call::default() };
+        let entries = vec![Entry::Call(delete), Entry::Call(watch)];
+        let mut tape = Tape { entries, ..Tape::default() };
+        compute(&mut tape);
+        assert_eq!(tape.calls().last().unwrap().frames[0].cause, [7]);
     }
 }

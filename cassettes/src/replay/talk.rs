@@ -72,6 +72,8 @@ pub(super) struct Talk {
     pace: Pace,
     patience: Duration,
     lines: VecDeque<Line>,
+    /// What the client had said in the end: bytes by channel.
+    words: BTreeMap<i16, usize>,
     heard: BTreeMap<i16, Vec<u8>>,
     /// The server has said goodbye.
     closing: bool,
@@ -96,7 +98,7 @@ impl Talk {
                 *heard.entry(message.channel).or_default() += content.len();
             }
         }
-        Self { upgrade, pace, patience, lines, heard: BTreeMap::new(), closing: false }
+        Self { upgrade, pace, patience, lines, words: heard, heard: BTreeMap::new(), closing: false }
     }
 
     /// Plays the connection to its end. Gives what the client said otherwise, a sentence each.
@@ -108,16 +110,12 @@ impl Talk {
         let mut left = false;
         loop {
             let due = self.due(began, quiet);
-            if due.is_some_and(|due| due <= Instant::now())
-                && let Some(line) = self.lines.pop_front()
-            {
+            if due.is_some_and(|due| due <= Instant::now()) {
+                let Some(line) = self.lines.pop_front() else { break };
                 if write.write_all(&self.framed(&line)).await.is_err() || write.flush().await.is_err() {
                     break;
                 }
                 continue;
-            }
-            if self.lines.is_empty() && !self.ends_with_client() {
-                break;
             }
             tokio::select! {
                 () = sleep_until(due.unwrap_or(began)), if due.is_some() => {}
@@ -152,21 +150,26 @@ impl Talk {
         self.otherwise()
     }
 
-    /// Whether the recording ends with the client's going, or before any end.
-    fn ends_with_client(&self) -> bool {
-        matches!(self.upgrade.end, End::ClientCancel | End::RecorderStop | End::RecorderCrash)
+    /// Whether the server says goodbye when all is said; otherwise the client went first, or nobody did.
+    fn says_goodbye(&self) -> bool {
+        let open = matches!(self.upgrade.end, End::ClientCancel | End::RecorderStop | End::RecorderCrash);
+        self.upgrade.close_code.is_some() || !open
     }
 
-    /// When the next line may be said; none while it is the client's turn.
+    /// When the next line may be said, or goodbye; none while it is the client's turn.
     fn due(&self, began: Instant, quiet: Instant) -> Option<Instant> {
-        let line = self.lines.front()?;
+        let (words, after) = match self.lines.front() {
+            Some(line) => (&line.heard, line.after),
+            None if self.says_goodbye() => (&self.words, 0),
+            None => return None,
+        };
         let said = |(channel, wanted): (&i16, &usize)| self.heard.get(channel).map_or(0, Vec::len) >= *wanted;
-        if !line.heard.iter().all(said) {
+        if !words.iter().all(said) {
             // The client has put it in fewer words.
             return Some(quiet);
         }
         Some(match self.pace {
-            Pace::Recorded(stretch) => began + Duration::from_micros(line.after).mul_f64(stretch.max(0.0)),
+            Pace::Recorded(stretch) => began + Duration::from_micros(after).mul_f64(stretch.max(0.0)),
             Pace::Gated | Pace::Asap => began,
         })
     }
@@ -373,15 +376,27 @@ mod tests {
         assert_eq!((heard.len(), otherwise.len()), (4, 1));
     }
 
+    /// Clients leave at once when a server has said goodbye; it had said it all the same.
+    #[test]
+    fn a_goodbye_is_said_again_though_the_client_went_with_it() {
+        let mut upgrade = Upgrade { end: End::ClientCancel, ..shell() };
+        assert!(Talk::new(Arc::new(upgrade.clone()), Pace::Gated, MINUTE).says_goodbye());
+        upgrade.close_code = None;
+        assert!(!Talk::new(Arc::new(upgrade), Pace::Gated, MINUTE).says_goodbye());
+    }
+
     #[tokio::test]
     async fn pings_are_answered_and_a_client_may_leave() {
         let (mut near, far) = tokio::io::duplex(1 << 16);
         let playing = tokio::spawn(Talk::new(Arc::new(shell()), Pace::Gated, MINUTE).run(far));
+        let mut greeting = [0; 5];
+        near.read_exact(&mut greeting).await.unwrap();
+        assert_eq!(&greeting, b"\x82\x03\x01$ ");
         near.write_all(b"\x89\x82\x00\x00\x00\x00hi").await.unwrap();
         near.write_all(b"\x88\x80\x00\x00\x00\x00").await.unwrap();
         let mut heard = Vec::new();
         near.read_to_end(&mut heard).await.unwrap();
-        assert_eq!(heard, b"\x82\x03\x01$ \x8a\x02hi\x88\x00");
+        assert_eq!(heard, b"\x8a\x02hi\x88\x00");
         assert_eq!(playing.await.unwrap().len(), 1);
     }
 

@@ -345,7 +345,7 @@ fn to_apply_the_same_twice_is_no_other_way_unless_every_request_counts() {
     for (manner, call, again) in
         [(Manner::Lenient, &apply, true), (Manner::Strict, &apply, false), (Manner::Lenient, &merge, false)]
     {
-        let mut player = player(&[call.clone()], manner);
+        let mut player = player(std::slice::from_ref(call), manner);
         player.answer("sut", &call.request, true);
         assert_eq!(matches!(player.answer("sut", &call.request, true), Answer::Call { .. }), again, "{manner:?}");
     }

@@ -53,6 +53,7 @@ async fn play(part: &str) -> anyhow::Result<()> {
     if part == "both" {
         let driving = client("REHEARSAL_KUBECONFIG_DRIVER").await?;
         define(driving.clone()).await?;
+        defined(working.clone()).await?;
         let controller = tokio::spawn(control(working, ready, stopped, gone));
         begun.await.context("the controller has not begun")?;
         drive(driving).await?;
@@ -60,9 +61,7 @@ async fn play(part: &str) -> anyhow::Result<()> {
         let _ = stop.send(());
         return controller.await?;
     }
-    // Somebody else defines the kind.
-    let definitions: Api<CustomResourceDefinition> = Api::all(working.clone());
-    await_condition(definitions, Widget::crd_name(), conditions::is_crd_established()).await?;
+    defined(working.clone()).await?;
     let controller = tokio::spawn(control(working, ready, stopped, gone));
     begun.await.context("the controller has not begun")?;
     left.await.context("the widget was not cleaned up")?;
@@ -71,9 +70,14 @@ async fn play(part: &str) -> anyhow::Result<()> {
 }
 
 async fn define(client: Client) -> anyhow::Result<()> {
-    let definitions: Api<CustomResourceDefinition> = Api::all(client);
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     definitions.create(&PostParams::default(), &Widget::crd()).await.context("create the CRD")?;
-    await_condition(definitions, Widget::crd_name(), conditions::is_crd_established()).await?;
+    defined(client).await
+}
+
+/// Waits until somebody has defined the kind.
+async fn defined(client: Client) -> anyhow::Result<()> {
+    await_condition(Api::all(client), Widget::crd_name(), conditions::is_crd_established()).await?;
     Ok(())
 }
 
@@ -119,9 +123,9 @@ async fn control(
     });
     let store = controller.store();
     tokio::spawn(async move {
-        if store.wait_until_ready().await.is_ok() {
-            let _ = ready.send(());
-        }
+        // The controller waits too, and only the last to wait is woken: one asks again.
+        while tokio::time::timeout(Duration::from_millis(5), store.wait_until_ready()).await.is_err() {}
+        let _ = ready.send(());
     });
     let context = Arc::new(Context { client, gone: std::sync::Mutex::new(Some(gone)) });
     let again = |_: Arc<Widget>, error: &kube::runtime::finalizer::Error<kube::Error>, _: Arc<Context>| {
