@@ -6,7 +6,9 @@ use crate::load;
 use crate::recording;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use rehearsal_cassettes::convert::{Manifests, from_audit_log, from_har, from_manifests, join_audit_log, to_har, to_manifests};
+use rehearsal_cassettes::convert::{
+    Manifests, from_audit_log, from_har, from_manifests, join_audit_log, to_har, to_manifests,
+};
 use rehearsal_cassettes::format::model::Tape;
 use rehearsal_cassettes::format::{self, Tree};
 use rehearsal_cassettes::history::History;

@@ -56,10 +56,8 @@ fn read(log: &str) -> Result<HashMap<String, Stages>, AuditError> {
 impl Stages {
     fn tree(&self) -> Tree {
         let times = [("received", self.received), ("started", self.started), ("completed", self.completed)];
-        let mut entries: Vec<_> = times
-            .into_iter()
-            .filter_map(|(key, at)| Some((key.to_owned(), Tree::Text(at?.to_string()))))
-            .collect();
+        let mut entries: Vec<_> =
+            times.into_iter().filter_map(|(key, at)| Some((key.to_owned(), Tree::Text(at?.to_string())))).collect();
         if let (Some(from), Some(to)) = (self.received, self.completed) {
             let micros = i64::try_from(to.duration_since(from).as_micros()).unwrap_or(i64::MAX);
             entries.push(("tookMicros".to_owned(), Tree::Int(micros)));
