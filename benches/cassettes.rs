@@ -1,5 +1,6 @@
 //! What a recorder costs: the same requests through the recording proxy and without it, and how many watch frames a
-//! second go on a tape.
+//! second go on a tape. What a tape costs its readers: answers of a replay against those of the server, and the time to
+//! open a large one.
 
 #![allow(clippy::disallowed_methods, reason = "benchmarks measure the machine's own time")]
 
@@ -12,7 +13,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rehearsal::recording::{self, ConfigUpstream, Recording, RecordingOptions};
-use rehearsal_cassettes::proxy::{Lanes, Proxy};
+use rehearsal_cassettes::Mode;
+use rehearsal_cassettes::format::model::{Body, Call, Entry, Frame, Marks, Response as Answer, Tape};
+use rehearsal_cassettes::format::{self, SideFiles, TapeFile};
+use rehearsal_cassettes::proxy::{Lanes, Policy, Proxy};
+use rehearsal_cassettes::replay::{Options as PlayerOptions, Player, ReplayService};
 use rehearsal_client::Config;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +37,8 @@ fn main() -> Outcome {
     runtime.block_on(requests(&options, &mut report))?;
     runtime.block_on(first_event(&options, &mut report))?;
     runtime.block_on(frames(&options, &mut report))?;
+    runtime.block_on(replay(&options, &mut report))?;
+    open(&options, &mut report)?;
     report.finish(options.record)
 }
 
@@ -62,6 +69,18 @@ impl Recorded {
 
     fn token(&self) -> String {
         self.proxy.lanes().token("sut").unwrap_or_default().to_owned()
+    }
+
+    /// Ends it and reads its tape, with everything in it.
+    async fn tape(self) -> Outcome<Tape> {
+        self.proxy.shutdown().await;
+        let path = self.recording.path().to_owned();
+        self.recording.seal().await?;
+        let mut tape = format::load(&path)?.tape;
+        format::literal(&mut tape);
+        tape.unshare();
+        tape.inline(&SideFiles::of(&path))?;
+        Ok(tape)
     }
 
     /// Ends it; the tape goes with its directory.
@@ -269,11 +288,7 @@ async fn flood(mut stream: TcpStream, count: usize) -> Outcome {
         .await?;
     let pad = "x".repeat(600);
     for n in 0..count {
-        let event = format!(
-            "{{\"type\":\"MODIFIED\",\"object\":{{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"c{}\",\"namespace\":\"default\",\"uid\":\"00000000-0000-0000-0000-{:012}\",\"resourceVersion\":\"{n}\",\"creationTimestamp\":\"2026-01-01T00:00:00Z\"}},\"data\":{{\"key\":\"{pad}\"}}}}}}\n",
-            n % 1000,
-            n % 1000
-        );
+        let event = event(n, &pad);
         stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await?;
     }
     stream.write_all(b"0\r\n\r\n").await?;
@@ -281,4 +296,105 @@ async fn flood(mut stream: TcpStream, count: usize) -> Outcome {
     // The reader hangs up.
     while stream.read(&mut buffer).await? > 0 {}
     Ok(())
+}
+
+/// GET from a tape and from the server it was recorded from, in turns, eight connections each.
+async fn replay(options: &Options, report: &mut Report) -> Outcome {
+    let server = Server::start(&["--http"])?;
+    let mut setup = Client::connect(&server.address).await?;
+    let recorded = Recorded::before(&server.address).await?;
+    for n in 0..100 {
+        let object = objects::config_map("default", &format!("c{n}"));
+        setup.call(Method::POST, MAPS, Bytes::from(object.to_string())).await?;
+        Caller::connect(&recorded.address(), &format!("{MAPS}/c{n}"), &recorded.token()).await?.call().await?;
+    }
+    let tape = recorded.tape().await?;
+    let service = ReplayService::new(Player::new(&tape, PlayerOptions::default()), |_| None);
+    let policy = Policy { mode: Mode::None, fresh: false, replay: Some(Arc::new(service)) };
+    let upstream = ConfigUpstream::new(&Config::new(format!("http://{}", server.address)))?;
+    let proxy = Proxy::builder(Arc::new(upstream), Lanes::new([])?)
+        .policy(policy)
+        .tls(false)
+        .start(jiff::Timestamp::now())
+        .await?;
+    let (address, token) = (proxy.address().to_string(), proxy.lanes().token("sut").unwrap_or_default().to_owned());
+    let (get, time) = (format!("{MAPS}/c1"), Duration::from_millis(300));
+    let (mut ours, mut ratios) = (Vec::new(), Vec::new());
+    throughput(&address, &get, &token, time).await?;
+    for _ in 0..options.count(11, 3) {
+        let one = throughput(&address, &get, &token, time).await?;
+        let other = throughput(&server.address, &get, "none", time).await?;
+        ours.push(one);
+        ratios.push(one / other);
+    }
+    report.figure("GET from a tape, against the server", Target::AtLeast(0.7, "×"), median(&mut ratios));
+    report.figure("GET from a tape", Target::Shown("1/s"), median(&mut ours));
+    proxy.shutdown().await;
+    Ok(())
+}
+
+/// Opening a tape of 500 MB: once to make its index, then by its index.
+fn open(options: &Options, report: &mut Report) -> Outcome {
+    let size = options.count(500, 50) as u64 * 1_000_000;
+    let dir = tempfile::tempdir()?;
+    let (path, cache) = (dir.path().join("large.tape.yaml"), dir.path().join("cache"));
+    write_large(&path, size)?;
+    let begin = Instant::now();
+    TapeFile::open_with_cache(&path, Some(&cache))?;
+    let first = begin.elapsed().as_secs_f64();
+    let (mut opens, mut reads) = (Vec::new(), Vec::new());
+    for round in 0..11 {
+        let begin = Instant::now();
+        let tape = TapeFile::open_with_cache(&path, Some(&cache))?;
+        opens.push(ms(begin.elapsed()));
+        let row = tape.rows().len() / 11 * round;
+        let begin = Instant::now();
+        tape.entry(row)?;
+        reads.push(ms(begin.elapsed()));
+    }
+    let what = format!("opening a tape of {} MB by its index", size / 1_000_000);
+    report.figure(what, Target::AtMost(100.0, "ms"), median(&mut opens));
+    report.figure("the same for the first time, which makes the index", Target::Shown("s"), first);
+    report.figure("reading one watch of a hundred frames of it", Target::Shown("ms"), median(&mut reads));
+    Ok(())
+}
+
+/// Watches of a hundred frames of a kilobyte, up to a size.
+fn write_large(path: &std::path::Path, size: u64) -> Outcome {
+    use std::io::Write as _;
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    let head = format::to_text(&Tape::default());
+    file.write_all(head.as_bytes())?;
+    let (mut written, mut seq, mut id) = (head.len() as u64, 0, 0);
+    while written < size {
+        id += 1;
+        let begin = seq + 1;
+        let frames = (0..100).map(|n| {
+            let event = event(begin as usize + 1 + n, &"x".repeat(600));
+            let content = Body::from_json(event.as_bytes());
+            Frame { seq: begin + 2 + n as u64, t: (begin + 2 + n as u64) * 10, content, ..Frame::default() }
+        });
+        let mut call = Call { id, lane: "sut".into(), frames: frames.collect(), ..Call::default() };
+        call.seq = Marks { req: begin, head: Some(begin + 1), end: begin + 102 };
+        call.t = Marks { req: begin * 10, head: Some(begin * 10 + 10), end: begin * 10 + 1020 };
+        call.request.method = "GET".into();
+        call.request.path = MAPS.into();
+        call.request.query = vec![("watch".into(), "1".into())];
+        call.response = Some(Answer { status: 200, ..Answer::default() });
+        seq = begin + 102;
+        let text = format::write::entry(&Entry::Call(call));
+        file.write_all(text.as_bytes())?;
+        written += text.len() as u64;
+    }
+    file.flush()?;
+    Ok(())
+}
+
+/// A watch event of a config map.
+fn event(n: usize, pad: &str) -> String {
+    format!(
+        "{{\"type\":\"MODIFIED\",\"object\":{{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"c{}\",\"namespace\":\"default\",\"uid\":\"00000000-0000-0000-0000-{:012}\",\"resourceVersion\":\"{n}\",\"creationTimestamp\":\"2026-01-01T00:00:00Z\"}},\"data\":{{\"key\":\"{pad}\"}}}}}}\n",
+        n % 1000,
+        n % 1000
+    )
 }

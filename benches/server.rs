@@ -105,6 +105,7 @@ async fn requests(options: &Options, report: &mut Report) -> Outcome {
     read(&ours, "/api/v1/namespaces/default/pods/web-00000", "GET one pod", rounds, report).await?;
     read(&ours, "/api/v1/namespaces/default/pods", "list of 5,000 pods", rounds, report).await?;
     create(&ours, rounds, report).await?;
+    wide(&ours, rounds, report).await?;
     tokio::time::sleep(Duration::from_millis(1)).await;
     cluster.shutdown().await;
     Ok(())
@@ -153,5 +154,25 @@ async fn create(ours: &str, rounds: usize, report: &mut Report) -> Outcome {
         report.figure(format!("{what}, against a bare handler"), Target::AtLeast(0.3, "×"), found.ratio);
         rates(report, what, found.ours, found.theirs, 0);
     }
+    Ok(())
+}
+
+/// What a document with twice as many members costs: hostile input must not buy quadratic time.
+async fn wide(ours: &str, rounds: usize, report: &mut Report) -> Outcome {
+    let body = |members: usize| {
+        let unknown: String = (0..members).map(|n| format!(r#""u{n}":1,"#)).collect();
+        Bytes::from(format!(r#"{{{unknown}"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"wide"}}}}"#))
+    };
+    let path = "/api/v1/namespaces/default/configmaps?dryRun=All";
+    let (twice, once) = (body(40_000), body(20_000));
+    let mut client = Client::connect(ours).await?;
+    let mut other = Client::connect(ours).await?;
+    let found = in_turns(
+        rounds,
+        &mut async || client.call(Method::POST, path, twice.clone()).await.map(drop),
+        &mut async || other.call(Method::POST, path, once.clone()).await.map(drop),
+    )
+    .await?;
+    report.figure("documents with 40,000 members, in those with 20,000", Target::AtMost(3.0, "×"), 1.0 / found.ratio);
     Ok(())
 }

@@ -9,10 +9,11 @@ use rehearsal_fakeserver::builder::AuthMode;
 use rehearsal_fakeserver::clock::Clock;
 use rehearsal_fakeserver::controllers::Controllers;
 use rehearsal_fakeserver::store::Snapshot;
-use rehearsal_fakeserver::{FakeServer, FakeServerBuilder, StartError};
+use rehearsal_fakeserver::{FakeServer, FakeServerBuilder, LanePort, StartError};
 use rehearsal_fault_wire::Faults;
 use rehearsal_faults::Plan;
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// An isolated in-process cluster on a free loopback port. Many can live in one process; they share nothing.
@@ -60,9 +61,7 @@ impl Cluster {
     /// # Errors
     /// [`rehearsal_client::Error::Config`] when no kubeconfig can be made.
     pub fn client_config(&self) -> Result<Config, rehearsal_client::Error> {
-        let text = self.kubeconfig().map_err(|e| ConfigError::Invalid(e.to_string()))?;
-        let config = ClientConfig::new(Kubeconfig::parse(text.as_bytes())?).client_config()?;
-        Ok(Config { qps: Qps(-1.0), ..config })
+        unlimited(&self.kubeconfig().map_err(|e| ConfigError::Invalid(e.to_string()))?)
     }
 
     /// Typed clients of the cluster's administrator.
@@ -95,6 +94,36 @@ impl Cluster {
     #[must_use]
     pub fn admin_token(&self) -> &str {
         self.server.admin_token()
+    }
+
+    /// `http://127.0.0.1:PORT`, or `https://…` with TLS: where the admin API is whatever fault rules do to the ports that
+    /// clients use.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        self.server.admin_url()
+    }
+
+    /// Opens a port for a lane, or returns the one that is open. What connects to it is of that lane before a byte is
+    /// read, whatever it says of itself, and rules at `conn` that name the lane act on this port alone. It closes with the
+    /// cluster.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use rehearsal::{Cluster, client::ListOptions, faults::Rule};
+    ///
+    /// let cluster = Cluster::start().await?;
+    /// let sut = cluster.lane("sut").await?;
+    /// let _guard = cluster.faults().inject(Rule::new("down").lane("sut").fault("refuse"))?.lenient();
+    /// // The controller under test gets `sut.client_config()`; nobody else notices.
+    /// assert_ne!(sut.url(), cluster.url());
+    /// cluster.clientset()?.core_v1().namespaces().list(&ListOptions::default()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StartError::Lane`] for what is no name of a lane, [`StartError::Listen`] when no port can be bound.
+    pub async fn lane(&self, name: &str) -> Result<ClusterLane, StartError> {
+        self.server.lane(name).await.map(ClusterLane)
     }
 
     /// Creates an object, or replaces it where it exists.
@@ -175,6 +204,66 @@ impl Cluster {
     }
 }
 
+/// The configuration that a kubeconfig asks for, without a rate limit.
+fn unlimited(kubeconfig: &str) -> Result<Config, rehearsal_client::Error> {
+    let config = ClientConfig::new(Kubeconfig::parse(kubeconfig.as_bytes())?).client_config()?;
+    Ok(Config { qps: Qps(-1.0), ..config })
+}
+
+/// A port of one lane; see [`Cluster::lane`]. Dropping this closes nothing.
+#[derive(Clone, Debug)]
+pub struct ClusterLane(LanePort);
+
+impl ClusterLane {
+    /// The lane.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// `http://127.0.0.1:PORT`, or `https://…` with TLS.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.0.url()
+    }
+
+    /// The address listened on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    /// The text of a kubeconfig for the cluster's administrator, through this port.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &str {
+        self.0.kubeconfig()
+    }
+
+    /// As [`Cluster::client_config`], through this port.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn client_config(&self) -> Result<Config, rehearsal_client::Error> {
+        unlimited(self.kubeconfig())
+    }
+
+    /// As [`Cluster::clientset`], through this port.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn clientset(&self) -> Result<Clientset, rehearsal_client::Error> {
+        Clientset::for_config(&self.client_config()?)
+    }
+
+    /// As [`Cluster::dynamic`], through this port.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn dynamic(&self) -> Result<DynamicClient, rehearsal_client::Error> {
+        DynamicClient::for_config(&self.client_config()?)
+    }
+}
+
 /// Configuration of a [`Cluster`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is started"]
@@ -207,6 +296,21 @@ impl ClusterBuilder {
     /// TLS with a CA made at the start. Default off.
     pub fn tls(self, on: bool) -> Self {
         Self { server: self.server.tls(on), ..self }
+    }
+
+    /// HTTP/2, with TLS and in clear text. Default on.
+    pub fn http2(self, on: bool) -> Self {
+        Self { server: self.server.http2(on), ..self }
+    }
+
+    /// A lane with a port of its own from the start; see [`Cluster::lane`].
+    pub fn lane(self, name: impl Into<String>) -> Self {
+        Self { server: self.server.lane(name), ..self }
+    }
+
+    /// Where the admin API listens beside the main port. Default: a free loopback port.
+    pub fn admin_listen(self, address: SocketAddr) -> Self {
+        Self { server: self.server.admin_listen(address), ..self }
     }
 
     /// Controllers beside the server. Default [`Controllers::essential`].

@@ -25,7 +25,7 @@ pub mod score;
 pub mod ui;
 pub mod verify;
 
-pub use cluster::{Cluster, ClusterBuilder};
+pub use cluster::{Cluster, ClusterBuilder, ClusterLane};
 pub use rehearsal_apimachinery as apimachinery;
 pub use rehearsal_cassettes as cassettes;
 pub use rehearsal_client as client;

@@ -3,7 +3,7 @@
 //! The server records itself into a ring in memory, without secrets, as it would onto a tape; the newest documents are
 //! kept. The page itself holds nothing and needs no token; `/_rehearsal/v1/timeline` wants the admin API's.
 
-use crate::recording::{ClusterClock, Mapped, body_of};
+use crate::recording::{ClusterClock, Recorded, ServerLayer};
 use axum::body::Body;
 use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -11,9 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use rehearsal_cassettes::format::fold;
 use rehearsal_cassettes::format::model::{Document, Header, Sealed};
-use rehearsal_cassettes::record::{
-    Clean, Names, RecordError, RecordLayer, RecordService, Recorder, RecorderOptions, Redaction, Sink, TapeClock,
-};
+use rehearsal_cassettes::record::{Clean, Names, RecordError, Recorder, RecorderOptions, Redaction, Sink, TapeClock};
 use rehearsal_cassettes::redact::{Key, Policy, Redactor};
 use rehearsal_cassettes::review::{Timeline, live_page};
 use rehearsal_fakeserver::{FakeServerBuilder, Handler};
@@ -30,8 +28,6 @@ const KEPT: usize = 20_000;
 const PAGE: &str = "/_rehearsal/ui";
 /// Where its data is.
 const TIMELINE: &str = "/_rehearsal/v1/timeline";
-/// Requests below this are about the server and not to it.
-const ADMIN: &str = "/_rehearsal/";
 /// Asked with the caller's credentials, to find out whether they are the admin API's.
 const ANY_ADMIN: &str = "/_rehearsal/v1/clock";
 
@@ -49,7 +45,7 @@ pub fn with_page(builder: FakeServerBuilder) -> anyhow::Result<FakeServerBuilder
     let clean = Redaction::new(Redactor::new(Policy::default(), &Key::random()?));
     let sink = RingSink { ring: ring.clone(), clean };
     let recorder = Recorder::start(RecorderOptions::new(header.clone(), clock, "ui"), Box::new(sink))?;
-    let record = RecordLayer::new(recorder, Names::by_user_agent());
+    let record = ServerLayer { recorder, names: Names::by_user_agent() };
     Ok(builder.layer(PageLayer { record, ring, header: Arc::new(header) }))
 }
 
@@ -79,7 +75,7 @@ impl Sink for RingSink {
 }
 
 struct PageLayer {
-    record: RecordLayer,
+    record: ServerLayer,
     ring: Ring,
     header: Arc<Header>,
 }
@@ -88,8 +84,7 @@ impl Layer<Handler> for PageLayer {
     type Service = Paged;
 
     fn layer(&self, inner: Handler) -> Paged {
-        let mapped: Mapped = inner.clone().map_request(body_of);
-        let recorded = self.record.layer(mapped);
+        let recorded = self.record.layer(inner.clone());
         Paged { plain: inner, recorded, ring: self.ring.clone(), header: self.header.clone() }
     }
 }
@@ -97,7 +92,7 @@ impl Layer<Handler> for PageLayer {
 #[derive(Clone)]
 struct Paged {
     plain: Handler,
-    recorded: RecordService<Mapped>,
+    recorded: Recorded,
     ring: Ring,
     header: Arc<Header>,
 }
@@ -136,15 +131,7 @@ impl Service<Request<Body>> for Paged {
             Ok(match (request.method(), request.uri().path()) {
                 (&Method::GET, PAGE) => page(),
                 (&Method::GET, TIMELINE) => this.timeline(request).await,
-                (_, path) if path.starts_with(ADMIN) => return this.plain.oneshot(request).await,
-                _ => match this.recorded.oneshot(request).await {
-                    Ok(response) => response.map(Body::new),
-                    Err(error) => {
-                        let mut response = Response::new(Body::from(format!("rehearsal: {error}\n")));
-                        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-                        response
-                    }
-                },
+                _ => return this.recorded.oneshot(request).await,
             })
         })
     }

@@ -66,6 +66,17 @@ pub enum Error {
     /// The server knows the version, and only old things about it.
     #[error("stale GroupVersion discovery: {0}")]
     StaleDiscovery(GroupVersion),
+    /// A write has failed and may have taken place all the same; see [`RetryOptions::tell_unknown_outcomes`] and
+    /// [`DynamicResource::read_back`]. The predicates look at the cause.
+    ///
+    /// [`RetryOptions::tell_unknown_outcomes`]: crate::RetryOptions::tell_unknown_outcomes
+    /// [`DynamicResource::read_back`]: crate::DynamicResource::read_back
+    #[error("outcome unknown: {cause}")]
+    UnknownOutcome {
+        /// What kept the client from knowing.
+        #[source]
+        cause: Box<Error>,
+    },
     /// A kind or resource has no match, or too many.
     #[error(transparent)]
     Mapping(MappingError),
@@ -208,6 +219,8 @@ pub enum TransportKind {
     Closed,
     /// HTTP/2: the server announced that it is going away.
     GoAway,
+    /// HTTP/2: the server refused the stream before it looked at the request.
+    RefusedStream,
     /// HTTP/2: pings stayed unanswered.
     ConnectionLost,
     /// A timeout of the client's own.
@@ -266,11 +279,11 @@ impl TransportError {
         matches!(self.kind, TransportKind::Timeout | TransportKind::DnsTimeout)
     }
 
-    /// Whether the request provably never reached the server.
+    /// Whether the request provably was never looked at by the server.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
-        use TransportKind::{Connect, Credentials, Dns, DnsTimeout, Proxy, Refused, Tls};
-        matches!(self.kind, Refused | Dns | DnsTimeout | Connect | Tls | Proxy | Credentials)
+        use TransportKind::{Connect, Credentials, Dns, DnsTimeout, Proxy, Refused, RefusedStream, Tls};
+        matches!(self.kind, Refused | RefusedStream | Dns | DnsTimeout | Connect | Tls | Proxy | Credentials)
     }
 }
 
@@ -384,6 +397,7 @@ impl Error {
     pub fn status(&self) -> Option<&Status> {
         match self.current() {
             Self::Status(error) => Some(&error.status),
+            Self::UnknownOutcome { cause } => cause.status(),
             _ => None,
         }
     }
@@ -393,6 +407,7 @@ impl Error {
     pub fn transport(&self) -> Option<&TransportError> {
         match self.current() {
             Self::Transport { source, .. } | Self::Body { source, .. } => Some(source),
+            Self::UnknownOutcome { cause } => cause.transport(),
             _ => None,
         }
     }
@@ -454,9 +469,16 @@ impl Error {
     pub fn is_deadline_exceeded(&self) -> bool {
         match self.current() {
             Self::DeadlineExceeded(_) => true,
+            Self::UnknownOutcome { cause } => cause.is_deadline_exceeded(),
             Self::Throttled(error) => !matches!(error, ThrottleError::Refused(_)),
             _ => self.transport().is_some_and(|t| t.kind() == TransportKind::Deadline),
         }
+    }
+
+    /// Whether a write has failed that may have taken place all the same, and the client was asked to say so.
+    #[must_use]
+    pub fn is_unknown_outcome(&self) -> bool {
+        matches!(self.current(), Self::UnknownOutcome { .. })
     }
 
     /// Whether the client's rate limiter, not the server, refused.

@@ -31,6 +31,7 @@ mod error;
 mod flowcontrol;
 mod metadata;
 mod pager;
+mod read_back;
 mod rest;
 mod retry;
 mod scale;
@@ -77,7 +78,7 @@ pub use scheme::{
 };
 pub use secret::Secret;
 pub use transport::{Body, ConnectionPools, HttpCache, Proxy, ProxyEnv, ProxyTarget, Transport};
-pub use watch::{RetryWatcher, StartWatch, WatchEvent, WatchEventType, WatchStream};
+pub use watch::{RetryWatcher, StartWatch, WATCH_BACKOFF, WatchEvent, WatchEventType, WatchStream};
 
 /// The built-in types.
 #[cfg(feature = "clientset")]

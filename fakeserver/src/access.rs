@@ -3,6 +3,7 @@
 //! Bounded: the newest entries are kept. A failing test prints it, the admin API serves it, `/metrics` counts it.
 
 use crate::clock::{Clock, rfc3339_micro};
+use crate::endpoints::router::Peer;
 use crate::handle::Core;
 use axum::body::Body;
 use http::{Request, Response};
@@ -39,8 +40,12 @@ pub struct JournalEntry {
     pub code: u16,
     /// Microseconds until the head of the answer, by the cluster's clock.
     pub latency_micros: i64,
-    /// Ordinal of the connection it came over, from 1; 0 for a request without a socket.
+    /// Ordinal of the connection it came over, among those of its listener, from 1; 0 for a request without a socket, and
+    /// over the admin API's listener.
     pub connection: u64,
+    /// The lane whose listener it came to; empty for the others.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub lane: String,
     /// What fault rules did to the request; grows while a watch goes on.
     #[serde(skip_serializing_if = "Record::is_empty")]
     pub faults: Record,
@@ -104,6 +109,7 @@ pub(crate) struct Started {
     uri: String,
     user_agent: String,
     connection: u64,
+    lane: String,
 }
 
 impl Access {
@@ -112,13 +118,15 @@ impl Access {
     }
 
     pub(crate) fn start(&self, request: &Request<Body>) -> Started {
+        let line = request.extensions().get::<Peer>().map(|peer| &peer.line);
         let agent = request.headers().get(http::header::USER_AGENT).and_then(|v| v.to_str().ok());
         Started {
             at: self.clock.now(),
             method: beginning(request.method().as_str(), 16),
             uri: beginning(request.uri().path_and_query().map_or(request.uri().path(), |p| p.as_str()), REMEMBERED),
             user_agent: beginning(agent.unwrap_or_default(), REMEMBERED),
-            connection: request.extensions().get::<Line>().map_or(0, Line::ordinal),
+            connection: line.map_or(0, Line::ordinal),
+            lane: line.map(Line::lane).unwrap_or_default().to_owned(),
         }
     }
 
@@ -150,6 +158,7 @@ impl Access {
             code,
             latency_micros,
             connection: started.connection,
+            lane: started.lane,
             faults,
         });
     }

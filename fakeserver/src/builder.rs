@@ -8,7 +8,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use serde_json::Value;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tower::{Layer, Service};
 
 /// Who may do what.
@@ -36,6 +36,9 @@ pub struct FakeServerBuilder {
     pub(crate) tls: bool,
     pub(crate) bind: IpAddr,
     pub(crate) port: u16,
+    pub(crate) http2: bool,
+    pub(crate) admin_listen: SocketAddr,
+    pub(crate) lanes: Vec<String>,
     pub(crate) controllers: Controllers,
     pub(crate) admin_token: Option<String>,
     pub(crate) access_log: bool,
@@ -55,6 +58,9 @@ impl Default for FakeServerBuilder {
             tls: false,
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
+            http2: true,
+            admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            lanes: Vec::new(),
             controllers: Controllers::none(),
             admin_token: None,
             access_log: false,
@@ -77,6 +83,12 @@ impl FakeServerBuilder {
     #[must_use]
     pub fn current_seed(&self) -> u64 {
         self.seed
+    }
+
+    /// The fault plan that is set.
+    #[must_use]
+    pub fn current_faults(&self) -> Option<&rehearsal_faults::Plan> {
+        self.faults.as_ref()
     }
 
     /// The clock that is set.
@@ -118,6 +130,24 @@ impl FakeServerBuilder {
     /// Port to listen on; 0 picks a free one.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// HTTP/2, with TLS and in clear text (apiserver `--disable-http2-serving`). Default on.
+    pub fn http2(mut self, on: bool) -> Self {
+        self.http2 = on;
+        self
+    }
+
+    /// Where the admin API listens beside the main port, undisturbed by fault rules. Default: a free port of loopback.
+    pub fn admin_listen(mut self, address: SocketAddr) -> Self {
+        self.admin_listen = address;
+        self
+    }
+
+    /// A lane with a listener of its own; see [`FakeServer::lane`].
+    pub fn lane(mut self, name: impl Into<String>) -> Self {
+        self.lanes.push(name.into());
         self
     }
 

@@ -6,6 +6,7 @@
 use crate::endpoints::router::dispatch;
 use crate::handle::Core;
 use axum::body::Body;
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,6 +17,30 @@ use tower::{Layer, Service, ServiceExt as _};
 pub type Handler = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 type Lay = dyn Fn(Handler) -> Handler + Send + Sync;
+
+type See = dyn Fn(Response<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync;
+
+/// In the extensions of a request: somebody who is shown the server's own answer before fault rules make anything of it,
+/// and gives back what they are to work on. Asked only while rules are armed.
+#[derive(Clone)]
+pub struct Beneath(Arc<See>);
+
+impl Beneath {
+    /// Any function.
+    pub fn new(see: impl Fn(Response<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(see))
+    }
+
+    pub(crate) async fn see(&self, response: Response<Body>) -> Response<Body> {
+        (self.0)(response).await
+    }
+}
+
+impl std::fmt::Debug for Beneath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Beneath")
+    }
+}
 
 /// Layers, the first one innermost.
 #[derive(Clone, Default)]

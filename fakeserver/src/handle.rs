@@ -2,15 +2,18 @@
 
 use crate::access::Access;
 use crate::auth::{
-    Authenticator, Authorizer, Impersonator, RequestAttributes, ReviewContext, TokenIssuer, TokenRequest, forbidden,
+    Authenticator, Authorizer, CertificateAuthority, Impersonator, RequestAttributes, ReviewContext, TokenIssuer,
+    TokenRequest, forbidden,
 };
 use crate::catalog::ResourceInfo;
 use crate::catalog::openapi::OpenApi;
 use crate::endpoints::context::RequestContext;
-use crate::faults::{Shutdown, Views};
+use crate::endpoints::router::Peer;
+use crate::faults::Views;
 use crate::registry::Registry;
+use crate::serve::{Listening, Port, Ports};
 use crate::strategies::UserInfo;
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rehearsal_apimachinery::request_info::{Query, RequestInfo};
@@ -21,7 +24,6 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio_util::sync::CancellationToken;
 
 /// The parts of a server that its request handlers share.
 pub(crate) struct Core {
@@ -38,18 +40,13 @@ pub(crate) struct Core {
     pub(crate) admin_token: crate::auth::Token,
     /// Bearer token of the kubeconfig where there is no client certificate.
     pub(crate) bearer: crate::auth::Token,
-    /// Ends all watches.
-    pub(crate) watches: Mutex<CancellationToken>,
     pub(crate) stopping: AtomicBool,
     pub(crate) faults: Faults,
     pub(crate) views: Arc<Views>,
-    pub(crate) shutdown: Shutdown,
-    /// Whether a rule keeps the port closed.
-    pub(crate) port_closed: tokio::sync::watch::Sender<bool>,
-    /// Ends all connections; replaced by a fresh one when it has.
-    pub(crate) connections: Mutex<CancellationToken>,
-    pub(crate) tls: bool,
-    pub(crate) local: SocketAddr,
+    /// Signs the certificates of TLS; none without it.
+    pub(crate) authority: Option<Arc<CertificateAuthority>>,
+    pub(crate) listening: Listening,
+    pub(crate) ports: Ports,
     pub(crate) openapi_cache: Mutex<Option<(Arc<crate::catalog::ResourceTable>, Arc<OpenApi>)>>,
     pub(crate) snapshots: crate::endpoints::admin::Snapshots,
     pub(crate) memory: Arc<crate::store::MemoryStorage>,
@@ -61,26 +58,27 @@ pub(crate) struct Core {
 impl Core {
     /// The URL clients reach the server by.
     pub(crate) fn url(&self) -> String {
-        format!("{}://{}", if self.tls { "https" } else { "http" }, self.local)
+        self.url_of(self.ports.main.address)
+    }
+
+    /// The URL of one of its listeners.
+    pub(crate) fn url_of(&self, address: SocketAddr) -> String {
+        format!("{}://{address}", if self.config.tls { "https" } else { "http" })
     }
 
     /// Host and port, as discovery prints them.
     pub(crate) fn address(&self) -> String {
-        self.local.to_string()
+        self.ports.main.address.to_string()
     }
 
-    /// Ends all watches; those that begin later live on.
-    pub(crate) fn end_watches(&self) {
-        std::mem::take(&mut *self.watches.lock()).cancel();
+    /// The port that a request came to; the main one where it came without a socket.
+    pub(crate) fn port_of<'a>(&'a self, extensions: &'a Extensions) -> &'a Arc<Port> {
+        extensions.get::<Peer>().map_or(&self.ports.main, |peer| &peer.port)
     }
 
-    /// Ends all connections politely; those that begin later live on.
-    pub(crate) fn hang_up(&self) {
-        std::mem::take(&mut *self.connections.lock()).cancel();
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+    /// Whether the server ends, or seems to at this port.
+    pub(crate) fn is_stopping(&self, port: &Port) -> bool {
+        self.stopping.load(Ordering::SeqCst) || port.shutdown.is_failing()
     }
 
     /// Who asks, after impersonation.

@@ -3,6 +3,7 @@
 mod at;
 mod bench;
 mod convert;
+mod faulting;
 mod faults;
 mod record;
 mod redact;

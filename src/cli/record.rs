@@ -3,7 +3,8 @@
 //! With a command the proxy lives as long as it, and its exit code is ours; without one until a signal comes. Either way
 //! the tape is sealed at the end. What kills the recorder leaves the journal beside the tape.
 
-use super::run::{exit_code, wait};
+use super::faulting;
+use super::run::{self, Ended, exit_code};
 use super::scope::{PlaceArgs, ScopeArgs};
 use crate::process::end_group;
 use crate::recording::{self, ConfigUpstream, JsonOnly, Recording, RecordingOptions, RedactionOptions, Start};
@@ -15,13 +16,14 @@ use parking_lot::Mutex;
 use rehearsal_cassettes::Mode;
 use rehearsal_cassettes::format::model::{Header, Role};
 use rehearsal_cassettes::proxy::{
-    Channel, CompareSink, Lanes, Policy, Proxy, ProxyBody, ProxyBuilder, Replay, TapeComparer, Upstream, UpstreamError,
-    UpstreamFailure,
+    Abilities, Channel, CompareSink, Lanes, Policy, Proxy, ProxyBody, ProxyBuilder, Replay, TapeComparer, Upstream,
+    UpstreamError, UpstreamFailure,
 };
 use rehearsal_cassettes::record::{Recorder, RecorderOptions, Summary, SystemClock};
 use rehearsal_cassettes::replay::{Options, Player, ReplayService, Verdict};
 use rehearsal_client::{ClientConfig, Config, LoadingRules, Overrides, Secret};
 use rehearsal_fakeserver::auth::write_atomically;
+use rehearsal_faults::Plan;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -81,6 +83,14 @@ pub struct RecordArgs {
     /// Share the connections to the cluster among all clients.
     #[arg(long)]
     pub pool: bool,
+    /// A fault plan to start with: what the clients see goes wrong as it says, the cluster stays as it is (repeatable; see
+    /// `rehearsal faults`).
+    #[arg(long, value_name = "PLAN")]
+    pub faults: Vec<PathBuf>,
+    /// Token of the admin API at `/_rehearsal/v1/faults`; random by default, and given to the command as
+    /// REHEARSAL_ADMIN_TOKEN.
+    #[arg(long, env = "REHEARSAL_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
@@ -108,21 +118,32 @@ pub(super) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let mode = args.scope.refreshed(mode, &args.output)?;
     let start = Start::of(mode, &args.output, args.keep_partial)?;
     let lanes = Lanes::new(args.lane.iter().map(|lane| lane.split_once('=').map_or(lane.as_str(), |(name, _)| name)))?;
-    let mut stage = Stage::set(&args, mode, start, lanes)?;
-    let proxy = stage.proxy(&args)?.start(recording::now()).await?;
+    let faulting = faulting::armed(&args.faults, Abilities { tls: true, supervises: !args.command.is_empty() })?;
+    let mut stage = Stage::set(&args, mode, start, lanes, &faulting.plans)?;
+    let token = faulting::admin_token(args.admin_token.as_ref())?;
+    let builder = stage.proxy(&args)?.faults(faulting.faults.clone()).admin_token(&token);
+    let proxy = builder.start(recording::now()).await?;
     args.place.hand_out(&proxy, &stage.namespace)?;
     if let Some(recorder) = &stage.recorder {
         args.scope.watch_over(recorder);
     }
-    let outcome = attend(&args, &proxy, stage.recorder.as_ref()).await;
+    let outcome = attend(&args, &proxy, &token, stage.recorder.as_ref()).await;
+    let tally = faulting.tally();
     proxy.shutdown().await;
     // A command that was told to end, by the signals that are passed on to it, has not failed.
     let ended_well = [0, 129, 130, 143].map(ExitCode::from);
     let failed = !matches!(&outcome, Ok(code) if ended_well.contains(code));
+    let tape = stage.recording.is_some().then_some(args.output.as_path());
     let verdict = stage.end(failed).await;
+    // A rule that never fired is told and no failure: recordings show what happens, they judge nothing.
+    tally.tell();
+    let sound = matches!((&outcome, &verdict), (Ok(code), Ok(true)) if *code == ExitCode::SUCCESS);
+    if let Some(line) = tally.reproduction(tape, &args.command).filter(|_| !sound || tally.has_failures()) {
+        eprintln!("{line}");
+    }
     // What the command said comes first; a tape that is not there must not look like one that is.
     let code = outcome?;
-    Ok(if verdict? { code } else { ExitCode::FAILURE })
+    Ok(if verdict? && !tally.has_failures() { code } else { ExitCode::FAILURE })
 }
 
 /// The lanes that are not under test.
@@ -152,7 +173,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(args: &RecordArgs, mode: Mode, start: Start, lanes: Lanes) -> anyhow::Result<Self> {
+    fn set(args: &RecordArgs, mode: Mode, start: Start, lanes: Lanes, plans: &[Plan]) -> anyhow::Result<Self> {
         let mut stage = Self {
             mode,
             fresh: start == Start::Record,
@@ -188,6 +209,7 @@ impl Stage {
                 wire: args.wire,
                 streams: args.record_streams,
                 onto: tape,
+                plans: plans.to_vec(),
                 redaction: RedactionOptions {
                     policy: args.redaction.clone(),
                     keys: args.redact_keys,
@@ -309,7 +331,12 @@ fn cluster(args: &RecordArgs) -> anyhow::Result<(Config, String)> {
 }
 
 /// Waits for the command, or for a signal where there is none.
-async fn attend(args: &RecordArgs, proxy: &Proxy, recorder: Option<&Recorder>) -> anyhow::Result<ExitCode> {
+async fn attend(
+    args: &RecordArgs,
+    proxy: &Proxy,
+    token: &str,
+    recorder: Option<&Recorder>,
+) -> anyhow::Result<ExitCode> {
     let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir().context("make a temporary directory")?;
     let kubeconfig = args.kubeconfig_out.clone().unwrap_or_else(|| dir.path().join("kubeconfig"));
     let configs = write_kubeconfigs(proxy, &kubeconfig, dir.path())?;
@@ -325,7 +352,7 @@ async fn attend(args: &RecordArgs, proxy: &Proxy, recorder: Option<&Recorder>) -
                 Some((program, arguments)) => {
                     // Its arguments may hold secrets that nobody knows of.
                     mark(recorder, "process-start", &program.to_string_lossy()).await;
-                    let code = supervise(program, arguments, proxy, &kubeconfig, &configs).await;
+                    let code = supervise(program, arguments, proxy, token, &kubeconfig, &configs).await;
                     mark(recorder, "process-exit", &program.to_string_lossy()).await;
                     code
                 }
@@ -351,11 +378,17 @@ pub(super) async fn supervise(
     program: &OsString,
     arguments: &[OsString],
     proxy: &Proxy,
+    token: &str,
     kubeconfig: &Path,
     configs: &[(String, PathBuf)],
 ) -> anyhow::Result<ExitCode> {
     let mut command = Command::new(program);
-    command.args(arguments).env("KUBECONFIG", kubeconfig).env("REHEARSAL_URL", proxy.url()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env("KUBECONFIG", kubeconfig)
+        .env("REHEARSAL_URL", proxy.url())
+        .env("REHEARSAL_ADMIN_TOKEN", token)
+        .kill_on_drop(true);
     for (lane, path) in configs {
         let upper: String =
             lane.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
@@ -363,11 +396,17 @@ pub(super) async fn supervise(
     }
     // A process group of its own, so that everything the command starts can be ended with it.
     command.as_std_mut().process_group(0);
-    let mut child = command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))?;
-    let group = child.id();
-    let status = wait(&mut child).await;
-    end_group(group).await;
-    Ok(exit_code(status?))
+    let mut signals = proxy.faults().signals();
+    loop {
+        let mut child = command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))?;
+        let group = child.id();
+        let ended = run::supervise(&mut child, &mut signals).await;
+        end_group(group).await;
+        match ended? {
+            Ended::Itself(status) => return Ok(exit_code(status)),
+            Ended::ToBeStartedAgain(after) => tokio::time::sleep(after).await,
+        }
+    }
 }
 
 async fn until_interrupted(args: &RecordArgs, proxy: &Proxy, kubeconfig: &Path) -> anyhow::Result<ExitCode> {

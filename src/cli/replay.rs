@@ -1,8 +1,10 @@
 //! `rehearsal replay TAPE`: a tape answers, to a command or to anybody, and says at the end what did not fit.
 //!
 //! Exit codes: the command's own when it failed; else 3 for requests that the tape did not answer, 4 (strict) for
-//! recorded calls that nobody made, 5 (hydrate) for a client that did something else than in the recording.
+//! recorded calls that nobody made, 5 (hydrate) for a client that did something else than in the recording, 6 for a fault
+//! that did not happen.
 
+use super::faulting;
 use super::record::{supervise, write_kubeconfigs};
 use crate::hydrate::{Fork, Hydrate, HydrateOptions};
 use crate::recording;
@@ -13,7 +15,7 @@ use rehearsal_cassettes::Mode;
 use rehearsal_cassettes::format::model::{Body, Role, Tape};
 use rehearsal_cassettes::format::{self, SideFiles};
 use rehearsal_cassettes::proxy::{
-    Channel, Lanes, Policy, Proxy, ProxyBuilder, Upstream, UpstreamError, UpstreamFailure,
+    Abilities, Channel, Lanes, Policy, Proxy, ProxyBuilder, Upstream, UpstreamError, UpstreamFailure,
 };
 use rehearsal_cassettes::replay::{Manner, Options, Pace, Player, ReplayService, Verdict};
 use rehearsal_fakeserver::auth::write_atomically;
@@ -32,6 +34,9 @@ const UNMATCHED: u8 = 3;
 const UNUSED: u8 = 4;
 /// A client that took another way.
 const DIVERGED: u8 = 5;
+
+/// A fault that was to happen and did not.
+const UNFIRED: u8 = 6;
 
 /// How a tape answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -105,6 +110,14 @@ pub struct ReplayArgs {
     /// Write which recorded calls were used, a line each: equal for two replays of one tape by the same programs.
     #[arg(long, value_name = "FILE")]
     pub transcript: Option<PathBuf>,
+    /// `recorded`: what fault rules did in the recording happens again, at the same requests, and no rule is asked.
+    /// Otherwise a fault plan, which is asked anew (repeatable).
+    #[arg(long, value_name = "recorded|PLAN")]
+    pub faults: Vec<PathBuf>,
+    /// Token of the admin API at `/_rehearsal/v1/faults`; random by default, and given to the command as
+    /// REHEARSAL_ADMIN_TOKEN.
+    #[arg(long, env = "REHEARSAL_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
@@ -155,19 +168,37 @@ pub(super) fn whole_tape(path: &Path) -> anyhow::Result<Tape> {
 /// Replays.
 pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let tape = whole_tape(&args.tape)?;
+    let abilities = Abilities { tls: true, supervises: !args.command.is_empty() };
+    let mut faulting = faulting::for_replay(&args.faults, &tape, abilities)?;
+    let tape = faulting.tape.take().unwrap_or(tape);
     if let Ok(Some(why)) = recording::is_expired(&tape.header, None, recording::now()) {
         eprintln!("rehearsal: {}: {why}", args.tape.display());
     }
     let names = lanes(&args, &tape);
     let lanes = Lanes::new(names.iter().map(String::as_str))?;
     let (builder, engine) = start(&args, &tape, lanes).await?;
-    let proxy = builder.port(args.port).start(recording::now()).await?;
-    let code = attend(&args, &proxy).await;
+    let token = faulting::admin_token(args.admin_token.as_ref())?;
+    let builder = builder.port(args.port).faults(faulting.faults.clone()).admin_token(&token);
+    let builder = match faulting.lanes.take() {
+        Some(told) => builder.fault_lanes(told),
+        None => builder,
+    };
+    let proxy = builder.start(recording::now()).await?;
+    let code = attend(&args, &proxy, &token).await;
+    let tally = faulting.tally();
     proxy.shutdown().await;
-    let verdict = conclude(&args, &engine).await?;
+    let verdict = match conclude(&args, &engine).await? {
+        0 if tally.has_failures() => 1,
+        verdict => verdict,
+    };
+    let verdict = if tally.tell() || verdict != 0 { verdict } else { UNFIRED };
     let code = code?;
     // A command that failed has said why; what the tape thinks of it is on stderr.
-    Ok(if code == ExitCode::SUCCESS { ExitCode::from(verdict) } else { code })
+    let code = if code == ExitCode::SUCCESS { ExitCode::from(verdict) } else { code };
+    if let Some(line) = tally.reproduction(None, &[]).filter(|_| code != ExitCode::SUCCESS) {
+        eprintln!("{line}");
+    }
+    Ok(code)
 }
 
 /// The lanes that get a kubeconfig: the ones under test first.
@@ -212,12 +243,12 @@ fn pace(args: &ReplayArgs) -> Pace {
     }
 }
 
-async fn attend(args: &ReplayArgs, proxy: &Proxy) -> anyhow::Result<ExitCode> {
+async fn attend(args: &ReplayArgs, proxy: &Proxy, token: &str) -> anyhow::Result<ExitCode> {
     let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir().context("make a temporary directory")?;
     let kubeconfig = args.kubeconfig_out.clone().unwrap_or_else(|| dir.path().join("kubeconfig"));
     let configs = write_kubeconfigs(proxy, &kubeconfig, dir.path())?;
     if let Some((program, arguments)) = args.command.split_first() {
-        return supervise(program, arguments, proxy, &kubeconfig, &configs).await;
+        return supervise(program, arguments, proxy, token, &kubeconfig, &configs).await;
     }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

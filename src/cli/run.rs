@@ -1,7 +1,8 @@
 //! `rehearsal run -- CMD`: an ephemeral cluster around a command.
 //!
-//! The command gets `KUBECONFIG`, `REHEARSAL_URL` and `REHEARSAL_ADMIN_TOKEN`; its exit code is ours. A signal to us goes
-//! on to the command, and whatever it leaves behind goes with us.
+//! The command gets `KUBECONFIG`, `REHEARSAL_URL`, `REHEARSAL_ADMIN_URL` and `REHEARSAL_ADMIN_TOKEN`; its exit code is
+//! ours. A signal to us goes on to the command, and whatever it leaves behind goes with us. With lanes `KUBECONFIG` is
+//! that of the first, `REHEARSAL_KUBECONFIG_NAME` that of each, and `REHEARSAL_KUBECONFIG` that of no lane.
 
 use super::serve::ServerArgs;
 use crate::process::{end_group, signal_group};
@@ -39,11 +40,10 @@ pub struct RunArgs {
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (server, recording) = args.server.start(Controllers::essential()).await?;
     let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir().context("make a temporary directory")?;
-    let kubeconfig = dir.path().join("kubeconfig");
-    write_atomically(&kubeconfig, &server.kubeconfig()?).context("write the kubeconfig")?;
+    let environment = environment(&args, &server, dir.path())?;
     let mut signals = server.faults().signals();
     let status = loop {
-        let mut child = start(&args, &server, &kubeconfig)?;
+        let mut child = start(&args, &environment)?;
         let group = child.id();
         let ended = supervise(&mut child, &mut signals).await?;
         end_group(group).await;
@@ -64,29 +64,57 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// How a command came to its end.
-enum Ended {
+pub(super) enum Ended {
     /// As commands do.
     Itself(ExitStatus),
     /// A fault rule killed it, and wants it back after a while.
     ToBeStartedAgain(Duration),
 }
 
-fn start(args: &RunArgs, server: &FakeServer, kubeconfig: &Path) -> anyhow::Result<Child> {
+/// What the command finds in its environment; writes the files that are named there.
+fn environment(args: &RunArgs, server: &FakeServer, dir: &Path) -> anyhow::Result<Vec<(String, OsString)>> {
+    let write = |name: &str, text: &str| -> anyhow::Result<OsString> {
+        let path = dir.join(name);
+        write_atomically(&path, text).context("write the kubeconfig")?;
+        Ok(path.into())
+    };
+    let everybody = write("kubeconfig", &server.kubeconfig()?)?;
+    let mut first = everybody.clone();
+    let mut found = Vec::new();
+    for lane in server.lanes()? {
+        let path = write(&format!("{}.kubeconfig", lane.name()), lane.kubeconfig())?;
+        if args.server.lane.first().is_some_and(|name| name == lane.name()) {
+            first.clone_from(&path);
+        }
+        found.push((variable(lane.name()), path));
+    }
+    found.extend([
+        ("KUBECONFIG".to_owned(), first),
+        ("REHEARSAL_KUBECONFIG".to_owned(), everybody),
+        ("REHEARSAL_URL".to_owned(), server.url().into()),
+        ("REHEARSAL_ADMIN_URL".to_owned(), server.admin_url().into()),
+        ("REHEARSAL_ADMIN_TOKEN".to_owned(), server.admin_token().into()),
+    ]);
+    Ok(found)
+}
+
+/// The variable that names a lane's kubeconfig.
+pub(super) fn variable(lane: &str) -> String {
+    let upper = lane.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    format!("REHEARSAL_KUBECONFIG_{}", upper.collect::<String>())
+}
+
+fn start(args: &RunArgs, environment: &[(String, OsString)]) -> anyhow::Result<Child> {
     let (program, arguments) = args.command.split_first().context("no command")?;
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env("KUBECONFIG", kubeconfig)
-        .env("REHEARSAL_URL", server.url())
-        .env("REHEARSAL_ADMIN_TOKEN", server.admin_token())
-        .kill_on_drop(true);
+    command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
     // A process group of its own, so that everything the command starts can be ended with it.
     command.as_std_mut().process_group(0);
     command.spawn().with_context(|| format!("start {}", program.to_string_lossy()))
 }
 
 /// Waits for the command, and does to it what fault rules order.
-async fn supervise(child: &mut Child, signals: &mut Receiver<ClientSignal>) -> anyhow::Result<Ended> {
+pub(super) async fn supervise(child: &mut Child, signals: &mut Receiver<ClientSignal>) -> anyhow::Result<Ended> {
     let group = child.id().context("the command has no process")?;
     let mut waiting = std::pin::pin!(wait(child));
     loop {

@@ -29,6 +29,9 @@ pub struct ScoreArgs {
     /// Where to write it as Markdown.
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
+    /// Where to write it as a badge, in SVG.
+    #[arg(long, value_name = "FILE")]
+    pub badge: Option<PathBuf>,
     /// What the client was found to do before: fail where it has become worse, and only there.
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
@@ -36,7 +39,7 @@ pub struct ScoreArgs {
     #[arg(long, requires = "baseline")]
     pub bless: bool,
     /// Put cards side by side instead of measuring: JSON reports (repeatable).
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "junit", "baseline", "command"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "junit", "badge", "baseline", "command"])]
     pub merge: Vec<PathBuf>,
     /// List the scenarios instead of playing them.
     #[arg(long, conflicts_with = "merge")]
@@ -78,6 +81,7 @@ pub(super) async fn score(args: ScoreArgs) -> anyhow::Result<ExitCode> {
     say(&if args.quiet { last_line(&score::terminal(&card)) } else { score::terminal(&card) })?;
     write(args.json.as_deref(), || Ok(serde_json::to_string_pretty(&card)? + "\n"))?;
     write(args.junit.as_deref(), || Ok(score::junit(&card)))?;
+    write(args.badge.as_deref(), || Ok(score::badge(&card)))?;
     write(args.markdown.as_deref(), || Ok(score::markdown(std::slice::from_ref(&card))))?;
     conclude(&args, &card)
 }

@@ -10,9 +10,9 @@ use rehearsal_fakeserver::auth::write_atomically;
 use rehearsal_fakeserver::builder::AuthMode;
 use rehearsal_fakeserver::clock::Clock;
 use rehearsal_fakeserver::controllers::Controllers;
-use rehearsal_fakeserver::{FakeServer, FakeServerBuilder};
+use rehearsal_fakeserver::{FakeServer, FakeServerBuilder, LanePort};
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,6 +79,12 @@ pub struct ServerArgs {
     /// A fault plan to start with (see `rehearsal faults`).
     #[arg(long, value_name = "PLAN")]
     pub faults: Option<PathBuf>,
+    /// A lane with a port of its own, so that faults of connections can be kept to it (repeatable).
+    #[arg(long, value_name = "NAME")]
+    pub lane: Vec<String>,
+    /// Where the admin API listens beside the main port, undisturbed by faults (default: a free loopback port).
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
     /// Record everything the server is asked and answers.
     #[arg(long, value_name = "TAPE")]
     pub record: Option<PathBuf>,
@@ -102,6 +108,9 @@ pub struct ServeArgs {
     /// Where to write the kubeconfig (default: rehearsal.kubeconfig in the temporary directory, named after the port).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig_out: Option<PathBuf>,
+    /// Where to write the kubeconfigs of lanes, as NAME.kubeconfig (default: the temporary directory, named after the port).
+    #[arg(long, value_name = "DIR", requires = "lane")]
+    pub kubeconfig_dir: Option<PathBuf>,
     /// Where to write the admin token, readable by the owner alone.
     #[arg(long, value_name = "FILE")]
     pub admin_token_out: Option<PathBuf>,
@@ -133,6 +142,10 @@ impl ServerArgs {
                 Auth::Off => AuthMode::Off,
                 Auth::Rbac => AuthMode::Rbac,
             });
+        builder = self.lane.iter().fold(builder, FakeServerBuilder::lane);
+        if let Some(address) = self.admin_listen {
+            builder = builder.admin_listen(address);
+        }
         if let Some(path) = &self.token_file {
             let csv = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
             builder = builder.token_file(csv);
@@ -162,7 +175,7 @@ impl ServerArgs {
         };
         let server = builder.start().await?;
         if self.ui {
-            eprintln!("page: {}/_rehearsal/ui#token=ADMIN_TOKEN", server.url());
+            eprintln!("page: {}/_rehearsal/ui#token=ADMIN_TOKEN", server.admin_url());
         }
         load::crds(&server, &self.crds).await?;
         let (tapes, files): (Vec<_>, Vec<_>) = self.load.iter().cloned().partition(|path| is_tape(path));
@@ -198,10 +211,11 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let (server, recording) = args.server.start(Controllers::none()).await?;
     let kubeconfig = kubeconfig_path(&args, &server);
     write_atomically(&kubeconfig, &server.kubeconfig()?).with_context(|| format!("write {}", kubeconfig.display()))?;
+    let lanes = write_lanes(&args, &server)?;
     if let Some(path) = &args.admin_token_out {
         write_atomically(path, server.admin_token()).with_context(|| format!("write {}", path.display()))?;
     }
-    announce(&server.url(), &kubeconfig)?;
+    announce(&server, &kubeconfig, &lanes)?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -211,8 +225,11 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     if let Some(recording) = recording {
         super::record::seal(recording).await?;
     }
-    if args.kubeconfig_out.is_none() {
-        let _ = std::fs::remove_file(&kubeconfig);
+    // What nobody named goes with the server.
+    let unnamed = Some(&kubeconfig).filter(|_| args.kubeconfig_out.is_none());
+    let lanes = lanes.iter().map(|(_, path)| path).filter(|_| args.kubeconfig_dir.is_none());
+    for path in unnamed.into_iter().chain(lanes) {
+        let _ = std::fs::remove_file(path);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -222,10 +239,29 @@ fn kubeconfig_path(args: &ServeArgs, server: &FakeServer) -> PathBuf {
     args.kubeconfig_out.clone().unwrap_or_else(named)
 }
 
-/// One line for programs on stdout, and how to use it for people on stderr.
-fn announce(url: &str, kubeconfig: &Path) -> std::io::Result<()> {
+/// A kubeconfig for each lane.
+fn write_lanes(args: &ServeArgs, server: &FakeServer) -> anyhow::Result<Vec<(LanePort, PathBuf)>> {
+    let mut written = Vec::new();
+    for lane in server.lanes()? {
+        let path = match &args.kubeconfig_dir {
+            Some(dir) => dir.join(format!("{}.kubeconfig", lane.name())),
+            None => std::env::temp_dir().join(format!("rehearsal-{}.kubeconfig", lane.address().port())),
+        };
+        write_atomically(&path, lane.kubeconfig()).with_context(|| format!("write {}", path.display()))?;
+        written.push((lane, path));
+    }
+    Ok(written)
+}
+
+/// Lines for programs on stdout, at once, and how to use it for people on stderr.
+fn announce(server: &FakeServer, kubeconfig: &Path, lanes: &[(LanePort, PathBuf)]) -> std::io::Result<()> {
+    let mut text = format!("ready url={} kubeconfig={}\n", server.url(), kubeconfig.display());
+    text += &format!("admin url={}\n", server.admin_url());
+    for (lane, path) in lanes {
+        text += &format!("lane name={} url={} kubeconfig={}\n", lane.name(), lane.url(), path.display());
+    }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "ready url={url} kubeconfig={}", kubeconfig.display())?;
+    out.write_all(text.as_bytes())?;
     out.flush()?;
     eprintln!("Try it:  KUBECONFIG={} kubectl get namespaces", kubeconfig.display());
     Ok(())

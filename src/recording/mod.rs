@@ -11,7 +11,7 @@ mod upstream;
 pub use expiry::{age_of_expiry, is_expired};
 pub use json_only::JsonOnly;
 pub use outcome::outcome_of;
-pub(crate) use server::{ClusterClock, Mapped, body_of};
+pub(crate) use server::{ClusterClock, Recorded, ServerLayer};
 pub use server::{ServerRecorder, record_server};
 pub(crate) use tape::now;
 pub use tape::{OnFailure, Recording, RecordingOptions, RedactionOptions, Start, start};

@@ -8,8 +8,9 @@ use rehearsal_cassettes::record::{
     Limits, Recorder, RecorderOptions, Redaction, Summary, SystemClock, TapeClock, TapePaths, TapeSink,
 };
 use rehearsal_cassettes::redact::{Key, Policy, Redactor};
-use rehearsal_cassettes::{Filter, Mode};
+use rehearsal_cassettes::{Filter, Mode, firings};
 use rehearsal_client::Secret;
+use rehearsal_faults::Plan;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct RecordingOptions {
     pub streams: bool,
     /// The tape that is added to; its header stays.
     pub onto: Option<Tape>,
+    /// The fault plans in force: the header tells them.
+    pub plans: Vec<Plan>,
     /// What is secret beside what the built-in rules know, and the key of pseudonyms.
     pub redaction: RedactionOptions,
     /// What is recorded. Default: everything.
@@ -182,6 +185,7 @@ pub(crate) fn start_at(options: RecordingOptions, clock: Arc<dyn TapeClock>) -> 
             .map(|(name, token)| (name.clone(), lane(&redactor, token, options.roles.get(name))))
             .collect(),
         clock: facts,
+        plan: firings::plan_facts(&options.plans),
         ..Header::default()
     };
     options.filter.note(&mut header);

@@ -97,6 +97,16 @@ impl Outcome {
         }
     }
 
+    /// How it ended, in a word or three.
+    #[must_use]
+    pub fn class(&self) -> String {
+        let word = |value: Option<Value>| value.and_then(|v| v.as_str().map(str::to_owned));
+        let exit = word(serde_json::to_value(self.exit).ok());
+        let class = word(self.error_class.and_then(|class| serde_json::to_value(class).ok()));
+        let code = self.code.map(|code| code.to_string());
+        [exit, class, code].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether the client came to a conclusion.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -215,6 +225,15 @@ impl Lease<'_> {
             Some(adapter) => adapter.call(op, args, deadline, patience).await,
             None => Outcome::ended(op, Exit::Crash, "the adapter has no server yet"),
         }
+    }
+
+    /// Bytes that the adapter's process has in memory, where the system tells.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        let id = self.adapter.as_ref()?.child.id()?;
+        let text = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::scenario::Watched;
 use jiff::Timestamp;
 use rehearsal_fakeserver::access::JournalEntry;
+use rehearsal_faults::{Action, Firing, RetryAfter, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,6 +21,9 @@ pub struct Seen {
     pub code: u16,
     /// Ordinal of its connection, 0 when unknown.
     pub connection: u64,
+    /// The Retry-After that a rule put on the answer, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<i64>,
     /// The rules that fired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,
@@ -78,7 +82,19 @@ fn one(entry: &JournalEntry, began: Timestamp) -> Seen {
         uri: entry.uri.clone(),
         code: entry.code,
         connection: entry.connection,
+        retry_after: entry.faults.firings().iter().flat_map(|firing| &firing.actions).find_map(told),
         faults: entry.faults.firings().into_iter().map(|firing| firing.rule).collect(),
+    }
+}
+
+/// The seconds of a refusal's Retry-After.
+fn told(action: &Action) -> Option<i64> {
+    match action {
+        Action::Respond { reply } => match reply.retry_after {
+            RetryAfter::Seconds(seconds) => Some(seconds),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -92,13 +108,23 @@ pub struct Measured {
     pub gaps_ms: Vec<f64>,
     /// Milliseconds before the first repetition, of each thing that was asked for.
     pub first_retry_ms: Vec<f64>,
-    /// σ/µ of these, where there are at least ten.
+    /// The waits after a Retry-After of whole seconds, each as a multiple of it.
+    pub retry_after_ratio: Vec<f64>,
+    /// σ/µ of `first_retry_ms`, where there are at least ten.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<f64>,
     /// Requests for each thing that was asked for.
     pub requests_per_operation: f64,
+    /// Requests of the kind that is measured that met a fault.
+    pub requests_in_outage: usize,
+    /// These, for each thing that was asked for: how much the client makes of an outage.
+    pub storm_factor: f64,
     /// Connections that requests came over.
     pub connections: usize,
+    /// Connections that met a fault before any request.
+    pub faulty_connections: usize,
+    /// Milliseconds between these.
+    pub connection_gaps_ms: Vec<f64>,
     /// Lists of ConfigMaps.
     pub lists: usize,
     /// Watches of ConfigMaps.
@@ -107,6 +133,22 @@ pub struct Measured {
     pub requests: usize,
     /// Objects that a create left behind beyond the one that was wanted.
     pub duplicates: usize,
+    /// Objects that do not have what a write was to leave there.
+    pub lost_updates: usize,
+    /// Objects that the mirror shows otherwise than the server in the end, where there is a mirror.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<usize>,
+    /// Milliseconds from the first request that met a fault to the next that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered_ms: Option<f64>,
+    /// How often the plugin for credentials was run, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin_runs: Option<usize>,
+    /// Bytes that the adapter's process had in memory in the end, with all that it did before; on Linux only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// How the last operation ended, in a word or three: `ok`, `error api 503`, `never`.
+    pub exit_class: String,
     /// Milliseconds until the mirror was like the server, the last time it was waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirrored_ms: Option<f64>,
@@ -125,20 +167,59 @@ impl Measured {
         let busiest = by_path.values().max_by_key(|times| times.len());
         let first_retry_ms: Vec<f64> = by_path.values().filter_map(|times| between(times).first().copied()).collect();
         let connections: std::collections::BTreeSet<_> = seen.iter().map(|s| s.connection).collect();
+        let in_outage = seen.iter().filter(|s| s.is(watched) && !s.faults.is_empty()).count();
+        let things = by_path.len().max(1) as f64;
         Self {
+            retry_after_ratio: ratios(seen, watched),
+            requests_in_outage: in_outage,
+            storm_factor: in_outage as f64 / things,
+            recovered_ms: recovered(seen, watched),
             attempts,
             gaps_ms: busiest.map(|times| between(times)).unwrap_or_default(),
             jitter: scatter(&first_retry_ms),
             first_retry_ms,
-            requests_per_operation: attempts as f64 / by_path.len().max(1) as f64,
+            requests_per_operation: attempts as f64 / things,
             connections: connections.len(),
             lists: seen.iter().filter(|s| s.is(Watched::Lists)).count(),
             watches: seen.iter().filter(|s| s.is(Watched::Watches)).count(),
             requests: seen.len(),
-            duplicates: 0,
             mirrored_ms,
+            ..Self::default()
         }
     }
+
+    /// Adds the connections that met a fault before any request.
+    #[must_use]
+    pub fn with_connections(mut self, firings: &[Firing]) -> Self {
+        let at = firings.iter().filter(|firing| firing.stage == Stage::Connection).map(|firing| firing.at);
+        let times: Vec<f64> = at.map(|at| at.as_secs_f64() * 1000.0).collect();
+        self.faulty_connections = times.len();
+        self.connection_gaps_ms = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        self
+    }
+}
+
+/// The waits after a Retry-After, each as a multiple of it.
+fn ratios(seen: &[Seen], watched: Watched) -> Vec<f64> {
+    let mut told: BTreeMap<&str, (f64, i64)> = BTreeMap::new();
+    let mut found = Vec::new();
+    for request in seen.iter().filter(|s| s.is(watched)) {
+        if let Some((at, seconds)) = told.remove(request.path()) {
+            found.push((request.at_ms - at) / (seconds as f64 * 1000.0));
+        }
+        if let Some(seconds) = request.retry_after.filter(|seconds| *seconds > 0) {
+            told.insert(request.path(), (request.at_ms, seconds));
+        }
+    }
+    found
+}
+
+/// From the first that met a fault to the next that succeeded without one.
+fn recovered(seen: &[Seen], watched: Watched) -> Option<f64> {
+    let mut watched = seen.iter().filter(|s| s.is(watched));
+    let first = watched.find(|s| !s.faults.is_empty())?;
+    let next = watched.find(|s| s.faults.is_empty() && (200..300).contains(&s.code))?;
+    Some(next.at_ms - first.at_ms)
 }
 
 /// σ/µ of enough numbers.
@@ -157,7 +238,15 @@ mod tests {
     use super::*;
 
     fn request(at_ms: f64, method: &str, uri: &str) -> Seen {
-        Seen { at_ms, method: method.into(), uri: uri.into(), code: 200, connection: 1, faults: Vec::new() }
+        Seen {
+            at_ms,
+            method: method.into(),
+            uri: uri.into(),
+            code: 200,
+            connection: 1,
+            retry_after: None,
+            faults: Vec::new(),
+        }
     }
 
     const ALL: &str = "/api/v1/namespaces/default/configmaps";
@@ -176,6 +265,17 @@ mod tests {
         assert_eq!((measured.attempts, measured.lists, measured.watches), (3, 1, 1));
         assert_eq!(measured.gaps_ms, [1000.0, 2000.0]);
         assert_eq!(measured.first_retry_ms, [1000.0]);
+    }
+
+    #[test]
+    fn an_outage_is_what_met_a_fault_and_ends_with_the_next_success() {
+        let one = format!("{ALL}/a");
+        let faulty =
+            |at| Seen { code: 429, retry_after: Some(2), faults: vec!["f".into()], ..request(at, "GET", &one) };
+        let seen = [faulty(0.0), faulty(2000.0), request(5000.0, "GET", &one)];
+        let measured = Measured::of(&seen, Watched::Gets, None);
+        assert_eq!((measured.requests_in_outage, measured.storm_factor), (2, 2.0));
+        assert_eq!((measured.retry_after_ratio, measured.recovered_ms), (vec![1.0, 1.5], Some(5000.0)));
     }
 
     #[test]

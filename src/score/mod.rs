@@ -5,10 +5,13 @@
 //! data; `driver` speaks to adapters, `run` plays scenarios beside one another, `measure` and `verdict` judge, `report`
 //! and `baseline` tell. `docs/SCORECARD.md` is for those who write adapters.
 
+mod badge;
 mod baseline;
 mod card;
 mod driver;
 mod elsewhere;
+mod expect;
+mod login;
 mod measure;
 mod protocol;
 mod report;
@@ -18,14 +21,16 @@ mod scenarios;
 mod table;
 mod verdict;
 
+pub use badge::badge;
 pub use baseline::{Baseline, Drift};
 pub use card::{Card, Points, SCHEMA, ScenarioResult};
 pub use driver::{Adapter, Exit, Lease, Outcome, Pool};
+pub use expect::{Check, Expect};
 pub use measure::{Measured, Seen};
 pub use protocol::{Answer, Client, ErrorClass, PROTOCOL, Request};
 pub use report::{drift, junit, markdown, terminal};
 pub use run::{Suite, play};
-pub use scenario::{Check, Class, Expect, Group, Scenario, Step, Watched};
+pub use scenario::{Class, Group, Login, Scenario, Step, Watched};
 pub use scenarios::{Profile, select};
 pub use table::markdown as table;
 pub use verdict::{Evidence, Judged, Verdict};

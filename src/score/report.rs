@@ -87,7 +87,7 @@ fn timeline(scenario: &ScenarioResult) -> String {
     out
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {

@@ -3,8 +3,9 @@
 use super::card::{Card, SCHEMA, ScenarioResult};
 use super::driver::{Exit, Lease, Outcome, Pool};
 use super::elsewhere::Elsewhere;
+use super::login;
 use super::measure::{Measured, seen};
-use super::scenario::{MADE, Scenario, Step};
+use super::scenario::{Login, MADE, Scenario, Step};
 use super::scenarios::{Profile, select};
 use super::verdict::Evidence;
 use anyhow::{Context as _, bail};
@@ -82,6 +83,7 @@ async fn one(scenario: &Scenario, pool: &Pool, clock: &Clock) -> anyhow::Result<
     if opened.is_ok() {
         played.play(scenario, &stage, &mut lease, clock).await;
     }
+    played.memory = lease.memory();
     pool.give_back(lease).await;
     opened?;
     Ok(stage.judge(scenario, played, began, clock))
@@ -109,7 +111,7 @@ impl Stage {
             tempfile::Builder::new().prefix("rehearsal-score-").tempdir().context("make a temporary directory")?;
         let stage = Self { server, elsewhere, dir, planned };
         let kubeconfig = stage.server.kubeconfig()?;
-        let kubeconfig = if scenario.tls { with_token(&kubeconfig) } else { insecure(&kubeconfig) };
+        let kubeconfig = login::kubeconfig(&kubeconfig, scenario.tls, scenario.login, stage.dir.path())?;
         write_atomically(&stage.kubeconfig(), &kubeconfig).context("write the kubeconfig")?;
         Ok(stage)
     }
@@ -140,15 +142,23 @@ impl Stage {
         let mut timeline = seen(&self.server.journal().entries(), began);
         let objects = self.objects();
         let made = objects.keys().filter(|name| name.starts_with(MADE)).count();
-        let numbers = Measured::of(&timeline, scenario.watched, played.mirrored_ms);
+        let firings = self.server.faults().firings();
+        let runs = (scenario.login == Login::Plugin).then(|| login::plugin_runs(self.dir.path()));
+        let numbers = Measured {
+            duplicates: made.saturating_sub(1),
+            plugin_runs: runs,
+            memory_bytes: played.memory,
+            ..Measured::of(&timeline, scenario.watched, played.mirrored_ms)
+        };
         let evidence = Evidence {
-            measured: Measured { duplicates: made.saturating_sub(1), ..numbers },
+            measured: numbers.with_connections(&firings),
             objects,
             mirror: played.mirror,
             elsewhere: self.elsewhere.heads(),
-            faulty: !self.planned || !self.server.faults().firings().is_empty(),
+            faulty: !self.planned || !firings.is_empty(),
             outcomes: played.outcomes,
         };
+        let evidence = evidence.completed(&scenario.checks);
         timeline.truncate(KEPT);
         ScenarioResult {
             id: scenario.id.clone(),
@@ -164,38 +174,13 @@ impl Stage {
     }
 }
 
-/// A kubeconfig whose user has a bearer token instead of a certificate: tokens are what can leak.
-fn with_token(kubeconfig: &str) -> String {
-    let mut out = String::new();
-    for line in kubeconfig.lines().filter(|l| !l.trim_start().starts_with("client-key-data:")) {
-        match line.find("client-certificate-data:") {
-            Some(at) => out.push_str(&format!("{}token: score-card", &line[..at])),
-            None => out.push_str(line),
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// A kubeconfig that says outright that it is insecure: some clients take a plain HTTP server only so.
-fn insecure(kubeconfig: &str) -> String {
-    let mut out = String::new();
-    for line in kubeconfig.lines() {
-        out.push_str(line);
-        out.push('\n');
-        if let Some(at) = line.find("server: ") {
-            out.push_str(&format!("{}insecure-skip-tls-verify: true\n", " ".repeat(at)));
-        }
-    }
-    out
-}
-
 /// What has come of a scenario so far.
 #[derive(Debug, Default)]
 struct Played {
     outcomes: Vec<Outcome>,
     mirror: Option<BTreeMap<String, String>>,
     mirrored_ms: Option<f64>,
+    memory: Option<u64>,
 }
 
 impl Played {
@@ -217,6 +202,11 @@ impl Played {
                 Step::Meanwhile(time, object) => meanwhile = Some((*time, object)),
                 Step::Pass(time) => tokio::time::sleep(*time).await,
                 Step::Mark(name) => stage.server.faults().mark(name),
+                Step::Rotate => {
+                    if let Err(error) = login::rotate(stage.dir.path(), 2) {
+                        tracing::warn!(%error, "a token was not replaced");
+                    }
+                }
                 Step::Mirror(bound) => self.compare(*bound, stage, lease, clock).await,
             }
             if self.outcomes.last().is_some_and(|o| matches!(o.exit, Exit::Crash | Exit::Never | Exit::Unsupported)) {
@@ -260,20 +250,6 @@ fn mirror(result: &Value) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_takes_the_place_of_a_certificate() {
-        let text = "users:\n- name: a\n  user:\n    client-certificate-data: x\n    client-key-data: y\n";
-        assert_eq!(with_token(text), "users:\n- name: a\n  user:\n    token: score-card\n");
-    }
-
-    #[test]
-    fn an_insecure_server_is_said_to_be_one() {
-        let text = "clusters:\n- cluster:\n    server: http://127.0.0.1:1\n  name: a\n";
-        let wanted =
-            "clusters:\n- cluster:\n    server: http://127.0.0.1:1\n    insecure-skip-tls-verify: true\n  name: a\n";
-        assert_eq!(insecure(text), wanted);
-    }
 
     #[test]
     fn a_mirror_is_names_and_values() {

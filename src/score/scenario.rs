@@ -2,6 +2,7 @@
 //!
 //! All of them are about ConfigMaps in the namespace `default`, so that an adapter needs one resource only.
 
+use super::expect::{Check, Expect};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
@@ -135,89 +136,22 @@ pub enum Step {
     Pass(Duration),
     /// A mark is set, for plans whose windows open or close at it.
     Mark(&'static str),
+    /// The file with the client's token gets another.
+    Rotate,
     /// The mirror shall become like the server, in that time.
     Mirror(Duration),
 }
 
-/// What is expected of a client.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Expect {
-    /// The last operation succeeds.
-    Succeeds,
-    /// The last operation is refused with an error.
-    Fails,
-    /// The client comes to a conclusion about every operation.
-    Settles,
-    /// The last operation ends within this time.
-    EndsWithin(Duration),
-    /// The last operation fails, or lists this many objects.
-    FailsOrLists(usize),
-    /// The last operation fails, or returns an object whose `data.v` is this.
-    FailsOrReads(String),
-    /// As many requests are measured.
-    Requests(usize, usize),
-    /// No more than this many requests in any second. Not judged when nothing is repeated.
-    PerSecond(usize),
-    /// The n-th repetition comes no sooner than the n-th of these after the request before it.
-    Waits(Vec<Duration>),
-    /// The waits before the first repetition scatter at least so much (σ/µ).
-    Jitter(f64),
-    /// No more than this many requests for each thing that the client wants.
-    RequestsPerOperation(f64),
-    /// No more than this many objects have a name with that beginning.
-    AtMost(&'static str, usize),
-    /// The object of that name has that `data.v`; the empty value stands for any.
-    Stored(&'static str, String),
-    /// The mirror is like the server in the end.
-    Mirrors,
-    /// No more than this many lists.
-    Lists(usize),
-    /// No more than this many watches.
-    Watches(usize),
-    /// The message of the last operation has one of these words in it, in any case.
-    Says(&'static [&'static str]),
-    /// No other host is sent a credential.
-    NoCredentialElsewhere,
-}
-
-impl fmt::Display for Expect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Succeeds => f.write_str("the operation succeeds"),
-            Self::Fails => f.write_str("the operation is an error"),
-            Self::Settles => f.write_str("the client comes to a conclusion"),
-            Self::EndsWithin(time) => write!(f, "the operation ends within {time:?}"),
-            Self::FailsOrLists(count) => write!(f, "an error, or all {count} objects"),
-            Self::FailsOrReads(value) => write!(f, "an error, or the object with its {} bytes", value.len()),
-            Self::Requests(1, 1) => f.write_str("it is sent once"),
-            Self::Requests(low, high) if low == high => write!(f, "it is sent {low} times"),
-            Self::Requests(0, high) => write!(f, "it is sent at most {high} times"),
-            Self::Requests(low, high) => write!(f, "it is sent {low} to {high} times"),
-            Self::PerSecond(most) => write!(f, "at most {most} requests in any second"),
-            Self::Waits(waits) => write!(f, "repetitions wait at least {waits:?}"),
-            Self::Jitter(least) => write!(f, "waits scatter by more than {least}"),
-            Self::RequestsPerOperation(most) => write!(f, "at most {most} requests an operation"),
-            Self::AtMost(prefix, count) => write!(f, "at most {count} objects {prefix}*"),
-            Self::Stored(name, value) if value.is_empty() => write!(f, "{name} is there"),
-            Self::Stored(name, value) => write!(f, "{name} has the value {value:?}"),
-            Self::Mirrors => f.write_str("the mirror is like the server"),
-            Self::Lists(most) => write!(f, "at most {most} lists"),
-            Self::Watches(most) => write!(f, "at most {most} watches"),
-            Self::Says(words) => write!(f, "the message says {}", words.join(" or ")),
-            Self::NoCredentialElsewhere => f.write_str("no credential goes to another host"),
-        }
-    }
-}
-
-/// One expectation and how it counts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Check {
-    /// Short name, unique in its scenario.
-    pub id: &'static str,
-    /// How it counts.
-    pub class: Class,
-    /// What is expected.
-    pub expect: Expect,
+/// How the server knows the client, where it speaks TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// By a token in the kubeconfig.
+    #[default]
+    Token,
+    /// By a plugin's token: `token-1` from its first run, `token-2` from every later one.
+    Plugin,
+    /// By the token in a file: `token-1`, and `token-2` after [`Step::Rotate`].
+    File,
 }
 
 /// One scenario.
@@ -233,6 +167,8 @@ pub struct Scenario {
     pub short: bool,
     /// Whether the server speaks TLS, and so HTTP/2 too, and knows the client by a bearer token.
     pub tls: bool,
+    /// How, then, it knows the client.
+    pub login: Login,
     /// The fault plan; empty for none. `${elsewhere}` is the URL of another host.
     pub plan: String,
     /// ConfigMaps that are there from the start.
@@ -278,6 +214,7 @@ impl Scenario {
             title: title.into(),
             short: true,
             tls: false,
+            login: Login::default(),
             plan: String::new(),
             objects: vec![config_map("a", "one")],
             steps: Vec::new(),
@@ -299,6 +236,13 @@ impl Scenario {
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
+    }
+
+    /// Over TLS, with a credential that can be renewed.
+    #[must_use]
+    pub fn login(mut self, login: Login) -> Self {
+        self.login = login;
+        self.tls()
     }
 
     /// Faults: the rules of a plan, a line each, without the head.
@@ -380,6 +324,12 @@ impl Scenario {
         self.watched(Watched::Watches).call("sync", json!({"namespace": "default"}))
     }
 
+    /// Starts a mirror whose watches may be silent for so long before the client takes them for dead.
+    #[must_use]
+    pub fn sync_within(self, silence: Duration) -> Self {
+        self.watched(Watched::Watches).call_within("sync", json!({"namespace": "default"}), silence)
+    }
+
     /// Somebody else writes.
     #[must_use]
     pub fn put(mut self, name: &str, value: &str) -> Self {
@@ -408,6 +358,13 @@ impl Scenario {
         self
     }
 
+    /// The token in the client's file is replaced.
+    #[must_use]
+    pub fn rotate(mut self) -> Self {
+        self.steps.push(Step::Rotate);
+        self
+    }
+
     /// The mirror shall become like the server.
     #[must_use]
     pub fn mirror(mut self, seconds: u64) -> Self {
@@ -429,7 +386,9 @@ impl Scenario {
         self
     }
 
-    fn check(mut self, id: &'static str, class: Class, expect: Expect) -> Self {
+    /// Expects something.
+    #[must_use]
+    pub fn check(mut self, id: &'static str, class: Class, expect: Expect) -> Self {
         self.checks.push(Check { id, class, expect });
         self
     }
@@ -450,6 +409,12 @@ impl Scenario {
     #[must_use]
     pub fn polite(self, id: &'static str, expect: Expect) -> Self {
         self.check(id, Class::Politeness, expect)
+    }
+
+    /// Expects that a write that may have happened is told as one.
+    #[must_use]
+    pub fn tells(self) -> Self {
+        self.check("tells-that-it-cannot-know", Class::Diagnostics, Expect::Tells)
     }
 
     /// Expects a message with one of these words.

@@ -1,8 +1,10 @@
 //! Judging: an expectation, and what happened.
 
 use super::driver::{Exit, Outcome};
+use super::expect::{Check, Expect};
 use super::measure::Measured;
-use super::scenario::{Check, Class, Expect};
+use super::protocol::ErrorClass;
+use super::scenario::Class;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -71,9 +73,18 @@ impl Evidence {
             return (Verdict::NotApplicable, "the fault never happened to this client".into());
         }
         match expect {
-            Expect::Succeeds | Expect::Fails | Expect::FailsOrLists(_) | Expect::FailsOrReads(_) | Expect::Says(_) => {
-                self.about_the_end(expect)
-            }
+            Expect::Succeeds
+            | Expect::SucceedsOrTells
+            | Expect::Tells
+            | Expect::Fails
+            | Expect::FailsOrLists(_)
+            | Expect::FailsOrReads(_)
+            | Expect::Says(_)
+            | Expect::SaysNot(_) => self.about_the_end(expect),
+            Expect::SucceedsAt(n) => self.outcomes.get(*n).map_or_else(
+                || (Verdict::Fail, format!("never asked; {}", self.ends())),
+                |o| is(o.exit == Exit::Ok, format!("{:?} {}", o.exit, shortened(&o.message))),
+            ),
             Expect::Settles => is(self.outcomes.iter().all(Outcome::is_settled), self.ends()),
             Expect::EndsWithin(time) => self.last(|o| {
                 is(o.is_settled() && o.took_ms <= millis(*time), format!("{:?} after {:.0} ms", o.exit, o.took_ms))
@@ -101,6 +112,11 @@ impl Evidence {
             let told = format!("{:?} {}", end.exit, shortened(&end.message));
             match expect {
                 Expect::Succeeds => is(end.exit == Exit::Ok, told),
+                Expect::SucceedsOrTells => is(end.exit == Exit::Ok || tells(end), told),
+                Expect::Tells if end.exit == Exit::Ok => {
+                    (Verdict::NotApplicable, "there was nothing to complain of".into())
+                }
+                Expect::Tells => is(tells(end), format!("{told} {:?}", end.error_class)),
                 // Whoever never answers has not taken anything for a success.
                 Expect::Fails => is(end.exit != Exit::Ok, told),
                 Expect::FailsOrLists(count) => {
@@ -113,6 +129,10 @@ impl Evidence {
                 }
                 Expect::Says(_) if end.exit == Exit::Ok => {
                     (Verdict::NotApplicable, "there was nothing to complain of".into())
+                }
+                Expect::SaysNot(words) => {
+                    let message = end.message.to_lowercase();
+                    is(!words.iter().any(|w| message.contains(w)), told)
                 }
                 Expect::Says(words) => {
                     let message = end.message.to_lowercase();
@@ -131,6 +151,21 @@ impl Evidence {
         match expect {
             Expect::Requests(low, high) => is((*low..=*high).contains(&measured.attempts), gaps),
             Expect::PerSecond(_) | Expect::Waits(_) if measured.gaps_ms.is_empty() => quiet(),
+            Expect::Grows(_) if measured.gaps_ms.len() < 4 => (Verdict::NotApplicable, "too few waits".into()),
+            Expect::Grows(factor) => {
+                let (first, later) = measured.gaps_ms.split_at(measured.gaps_ms.len() / 2);
+                let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len().max(1) as f64;
+                is(mean(later) >= factor * mean(first), gaps)
+            }
+            Expect::ConnectionsPerSecond(_) if measured.connection_gaps_ms.is_empty() => quiet(),
+            Expect::ConnectionsPerSecond(most) => is(
+                busiest_second(&measured.connection_gaps_ms) <= *most,
+                format!("{} connections, gaps {:.0?} ms", measured.faulty_connections, measured.connection_gaps_ms),
+            ),
+            Expect::PluginRuns(most) => {
+                let runs = measured.plugin_runs.unwrap_or_default();
+                is(runs <= *most, format!("{runs}"))
+            }
             Expect::PerSecond(most) => is(busiest_second(&measured.gaps_ms) <= *most, gaps),
             Expect::Waits(waits) => {
                 let short = measured.gaps_ms.iter().zip(waits).any(|(gap, wait)| *gap + TOLERANCE_MS < millis(*wait));
@@ -147,6 +182,21 @@ impl Evidence {
             Expect::Watches(most) => is(measured.watches <= *most, format!("{}", measured.watches)),
             _ => (Verdict::NotApplicable, String::new()),
         }
+    }
+
+    /// The numbers that need more than the requests.
+    #[must_use]
+    pub fn completed(mut self, checks: &[Check]) -> Self {
+        let lost = checks.iter().filter(|check| {
+            matches!(check.expect, Expect::Stored(..)) && self.verdict(&check.expect).0 == Verdict::Fail
+        });
+        self.measured.lost_updates = lost.count();
+        self.measured.divergence = self.mirror.as_ref().map(|mirror| {
+            let names: BTreeSet<&String> = self.objects.keys().chain(mirror.keys()).collect();
+            names.into_iter().filter(|name| self.objects.get(*name) != mirror.get(*name)).count()
+        });
+        self.measured.exit_class = self.outcomes.last().map(Outcome::class).unwrap_or_default();
+        self
     }
 
     fn mirrors(&self) -> (Verdict, String) {
@@ -169,6 +219,11 @@ impl Evidence {
             self.outcomes.iter().map(|o| format!("{}: {:?} {}", o.op, o.exit, shortened(&o.message))).collect();
         ends.join("; ")
     }
+}
+
+/// Whether the client says that it cannot know.
+fn tells(end: &Outcome) -> bool {
+    end.exit == Exit::Error && end.error_class == Some(ErrorClass::UnknownOutcome)
 }
 
 fn is(met: bool, found: String) -> (Verdict, String) {
@@ -233,6 +288,35 @@ mod tests {
         assert_eq!(busiest_second(&[1.0; 10]), 11);
         assert_eq!(busiest_second(&[5.0, 995.0, 400.0, 400.0, 400.0]), 3);
         assert_eq!(busiest_second(&[]), 1);
+    }
+
+    #[test]
+    fn waits_grow_when_the_later_half_is_longer() {
+        assert_eq!(judge(&evidence(Exit::Ok, &[800.0, 1600.0, 3200.0, 5000.0]), Expect::Grows(1.5)), Verdict::Pass);
+        assert_eq!(judge(&evidence(Exit::Ok, &[1000.0; 6]), Expect::Grows(1.5)), Verdict::Fail);
+        assert_eq!(judge(&evidence(Exit::Ok, &[1000.0; 3]), Expect::Grows(1.5)), Verdict::NotApplicable);
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_told_by_its_class() {
+        let mut evidence = evidence(Exit::Error, &[]);
+        assert_eq!(judge(&evidence, Expect::SucceedsOrTells), Verdict::Fail);
+        evidence.outcomes[0].error_class = Some(ErrorClass::UnknownOutcome);
+        assert_eq!(judge(&evidence, Expect::SucceedsOrTells), Verdict::Pass);
+        assert_eq!(judge(&evidence, Expect::Tells), Verdict::Pass);
+        assert_eq!(judge(&evidence, Expect::SucceedsAt(0)), Verdict::Fail);
+        assert_eq!(judge(&evidence, Expect::SaysNot(&["too many"])), Verdict::Fail);
+    }
+
+    #[test]
+    fn what_is_lost_and_what_diverges_is_counted() {
+        let mut found = evidence(Exit::Error, &[]);
+        found.objects = BTreeMap::from([("a".into(), "1".into()), ("b".into(), "1".into())]);
+        found.mirror = Some(BTreeMap::from([("a".into(), "0".into()), ("c".into(), "1".into())]));
+        let stored = |value: &str| Check { id: "x", class: Class::Safety, expect: Expect::Stored("a", value.into()) };
+        let found = found.completed(&[stored("1"), stored("2")]);
+        assert_eq!((found.measured.lost_updates, found.measured.divergence), (1, Some(3)));
+        assert_eq!(found.measured.exit_class, "error");
     }
 
     #[test]

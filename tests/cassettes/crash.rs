@@ -1,24 +1,28 @@
-//! A recorder that is killed a hundred times in the middle of its work.
+//! Recorders that are killed a hundred times in the middle of their work: what their clients have got is on the tape.
 
 use crate::process::Rehearsal;
 use crate::support::{config_map, config_maps, config_of};
+use parking_lot::Mutex;
 use rehearsal::{Cluster, Controllers};
-use rehearsal_cassettes::format::model::{Call, Document, End};
+use rehearsal_cassettes::format::model::{Body, Call, Document, End};
 use rehearsal_cassettes::format::{load, recover};
 use rehearsal_client::{Config, CreateOptions, DynamicResource, ListOptions, Qps, WatchStream};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
+/// Of the proxy; of a server that records itself a fourth.
 const RUNS: usize = 100;
 /// Runs at a time.
 const AT_ONCE: usize = 4;
 
 /// What a client has seen.
 struct Seen {
+    /// Objects created so far, one after the other.
     answers: watch::Sender<usize>,
-    events: AtomicUsize,
+    /// Names of the objects that events were about.
+    events: Mutex<Vec<String>>,
 }
 
 /// Creates objects, one after the other, until it cannot.
@@ -33,11 +37,11 @@ async fn write(client: DynamicResource, run: usize, seen: Arc<Seen>) {
     }
 }
 
-/// Counts events until the watch ends.
+/// Notes events until the watch ends.
 async fn read(mut watch: WatchStream, seen: Arc<Seen>) {
     while let Some(event) = watch.next().await {
-        if event.object["metadata"]["name"].is_string() {
-            seen.events.fetch_add(1, Ordering::SeqCst);
+        if let Some(name) = event.object["metadata"]["name"].as_str() {
+            seen.events.lock().push(name.to_owned());
         }
     }
 }
@@ -47,9 +51,9 @@ fn of_run(run: usize) -> ListOptions {
     ListOptions::default().labels(&format!("run=r{run}"))
 }
 
-async fn run(number: usize, cluster: &Cluster, dir: &Path) {
-    let tape = dir.join(format!("{number}.tape.yaml"));
-    let server = cluster.url();
+/// A proxy before a server, which outlives it.
+async fn of_proxy(number: usize, cluster: &Cluster, dir: &Path) {
+    let (tape, server) = (dir.join(format!("{number}.tape.yaml")), cluster.url());
     let process = Rehearsal::start([
         "record".as_ref(),
         "--server".as_ref(),
@@ -65,9 +69,37 @@ async fn run(number: usize, cluster: &Cluster, dir: &Path) {
     })
     .await
     .unwrap();
-    let client = config_maps(&config_of(Path::new(&kubeconfig)));
+    let seen = killed(number, process, Path::new(&kubeconfig)).await;
+    let written = check(&tape, &seen, number);
+    let done = committed(cluster, number).await;
+    assert!(written >= done, "run {number}: {done} writes done, {written} in evidence");
+}
+
+/// A server that records itself.
+async fn of_server(number: usize, dir: &Path) {
+    let (tape, kubeconfig) = (dir.join(format!("{number}.tape.yaml")), dir.join(format!("{number}.kubeconfig")));
+    let process = Rehearsal::start([
+        "serve".as_ref(),
+        "--record".as_ref(),
+        tape.as_os_str(),
+        "--kubeconfig-out".as_ref(),
+        kubeconfig.as_os_str(),
+    ]);
+    let process = tokio::task::spawn_blocking(move || {
+        process.ready();
+        process
+    })
+    .await
+    .unwrap();
+    let seen = killed(number, process, &kubeconfig).await;
+    check(&tape, &seen, number);
+}
+
+/// Writes and watches through a process until it is killed.
+async fn killed(number: usize, process: Rehearsal, kubeconfig: &Path) -> Arc<Seen> {
+    let client = config_maps(&config_of(kubeconfig));
     let watch = client.watch(&of_run(number)).await.unwrap();
-    let seen = Arc::new(Seen { answers: watch::Sender::new(0), events: AtomicUsize::new(0) });
+    let seen = Arc::new(Seen { answers: watch::Sender::new(0), events: Mutex::default() });
     let writing = tokio::spawn(write(client, number, seen.clone()));
     let reading = tokio::spawn(read(watch, seen.clone()));
     // A moment that differs from run to run: after so many answers, and a little later.
@@ -78,44 +110,50 @@ async fn run(number: usize, cluster: &Cluster, dir: &Path) {
     // Dropping it is a SIGKILL.
     drop(process);
     writing.await.unwrap();
-    reading.abort();
-    let _ = reading.await;
-    check(&dir.join(format!("{number}.tape.part")), &seen, cluster, number).await;
-    assert!(!tape.exists(), "nothing that was cut off looks like a tape");
+    // What the watch had got before it broke may not have been looked at yet.
+    reading.await.unwrap();
+    seen
 }
 
-async fn check(part: &Path, seen: &Seen, cluster: &Cluster, number: usize) {
-    let bytes = std::fs::read(part).unwrap();
+/// Holds what was seen against the tape: of an answer the request, the answer and its end, of an event its frame. How
+/// many writes are in evidence.
+fn check(tape: &Path, seen: &Seen, number: usize) -> usize {
+    assert!(!tape.exists(), "nothing that was cut off looks like a tape");
+    let part = tape.with_extension("part");
+    let bytes = std::fs::read(&part).unwrap();
     let recovered = recover(&bytes).unwrap();
     assert!(recovered.lost.len() <= 1 && !recovered.header_lost, "run {number}: {:?}", recovered.lost);
     if let Some(lost) = recovered.lost.first() {
-        assert_eq!(lost.end, bytes.len(), "run {number}: only the end is cut");
+        assert_eq!(lost.end, bytes.len(), "run {number}: only the last document is cut");
     }
-    let mut posts = std::collections::HashSet::new();
-    let (mut heads, mut frames) = (0, 0);
-    let prefix = format!("r{number}-");
+    let (mut posts, mut frames) = (HashMap::new(), Vec::new());
+    let (mut heads, mut ends) = (Vec::new(), Vec::new());
     for document in &recovered.documents {
         match document {
             Document::Req(req) if req.request.method == "POST" => {
-                posts.insert(req.of);
+                let body = req.request.body.as_ref().and_then(Body::tree).unwrap_or_default();
+                posts.insert(body.text_at(&["metadata", "name"]).to_owned(), req.of);
             }
-            Document::Head(head) if posts.contains(&head.of) => heads += 1,
+            Document::Head(head) if head.response.status == 201 => heads.push(head.of),
+            Document::End(end) if end.end == End::Complete => ends.push(end.of),
             Document::Frame(frame) => {
                 let tree = frame.frame.content.tree().unwrap_or_default();
-                frames += usize::from(tree.text_at(&["object", "metadata", "name"]).starts_with(&prefix));
+                frames.push(tree.text_at(&["object", "metadata", "name"]).to_owned());
             }
             _ => {}
         }
     }
-    let (answers, events) = (*seen.answers.borrow(), seen.events.load(Ordering::SeqCst));
-    assert!(heads + 1 >= answers, "run {number}: {answers} answers seen, {heads} on the tape");
-    // What one read brought is one loss, and a write's event and the next may come in one.
-    assert!(frames + 2 >= events, "run {number}: {events} events seen, {frames} on the tape");
-    let done = committed(cluster, number).await;
-    assert!(posts.len() >= done, "run {number}: {done} writes done, {} in evidence", posts.len());
-    let loaded = load(part).unwrap();
+    for name in (0..*seen.answers.borrow()).map(|n| format!("r{number}-{n}")) {
+        let of = posts.get(&name).unwrap_or_else(|| panic!("run {number}: the request of {name} is missing"));
+        assert!(heads.contains(of) && ends.contains(of), "run {number}: the answer to {name} is missing");
+    }
+    for name in &*seen.events.lock() {
+        assert!(frames.contains(name), "run {number}: the event of {name} is missing");
+    }
+    let loaded = load(&part).unwrap();
     let open = |call: &Call| call.end == End::RecorderCrash && call.request.query.iter().any(|(key, _)| key == "watch");
     assert!(loaded.tape.calls().any(open), "run {number}: the watch was open");
+    posts.len()
 }
 
 /// How many objects of a run the server has.
@@ -126,17 +164,36 @@ async fn committed(cluster: &Cluster, run: usize) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_a_hundred_times_it_loses_the_last_document_at_most() {
+async fn killed_a_hundred_times_a_proxy_loses_nothing_that_a_client_has_got() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = Arc::new(Cluster::builder().controllers(Controllers::none()).start().await.unwrap());
     std::fs::write(dir.path().join("real"), cluster.kubeconfig().unwrap()).unwrap();
+    let path = dir.path().to_owned();
+    repeated(RUNS, |number| {
+        let (cluster, path) = (cluster.clone(), path.clone());
+        async move { of_proxy(number, &cluster, &path).await }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_many_times_a_server_loses_nothing_that_a_client_has_got() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    repeated(RUNS / 4, |number| {
+        let path = path.clone();
+        async move { of_server(number, &path).await }
+    })
+    .await;
+}
+
+async fn repeated<F: Future<Output = ()> + Send + 'static>(count: usize, run: impl Fn(usize) -> F) {
     let mut runs = tokio::task::JoinSet::new();
-    for number in 0..RUNS {
+    for number in 0..count {
         if runs.len() == AT_ONCE {
             runs.join_next().await.unwrap().unwrap();
         }
-        let (cluster, dir) = (cluster.clone(), dir.path().to_owned());
-        runs.spawn(async move { run(number, &cluster, &dir).await });
+        runs.spawn(run(number));
     }
     while let Some(outcome) = runs.join_next().await {
         outcome.unwrap();

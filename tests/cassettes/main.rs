@@ -5,6 +5,7 @@
 mod process;
 
 mod crash;
+mod faulty;
 mod incident;
 mod oracle;
 mod recorder_options;

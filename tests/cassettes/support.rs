@@ -114,7 +114,7 @@ pub(crate) async fn answering(engine: &Engine, lanes: &[&str]) -> Proxy {
 }
 
 /// No server: what is not on the tape has no answer.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Upstream for Nobody {
     fn channel(&self, _: bool) -> Result<Arc<dyn Channel>, UpstreamError> {

@@ -2,7 +2,7 @@
 
 use crate::process::{Rehearsal, get};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn plan(dir: &tempfile::TempDir, text: &str) -> PathBuf {
     let path = dir.path().join("plan.yaml");
@@ -56,6 +56,63 @@ fn a_plan_is_explained_request_by_request() {
     assert!(text.contains("second: occurrence 1 is not asked for"), "{text}");
     assert!(text.contains("second fires at arrive (occurrence 2)"), "{text}");
     assert!(text.contains("second: `verb` does not match"), "{text}");
+}
+
+#[test]
+fn the_plans_in_the_examples_are_good_and_noted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/faults");
+    let plans: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path().display().to_string()).collect();
+    assert!(plans.len() >= 4, "{plans:?}");
+    let args: Vec<_> = ["check"].into_iter().chain(plans.iter().map(String::as_str)).collect();
+    let (code, _, err) = faults(&args);
+    assert_eq!(code, Some(0), "{err:?}");
+    let text = err.join("\n");
+    assert!(text.contains("rush_hour.yaml:11:21: scenarios.day[3].on.count: order-dependent"), "{text}");
+}
+
+#[test]
+fn a_scenario_is_explained_state_by_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "rules:\n  - {id: busy, when: {verb: list}, do: apf-reject}\n\
+                scenarios: {day: [{rules: calm, on: {after: 3s}}, {rules: busy, on: {count: 1}}, calm]}\n";
+    let path = plan(&dir, text);
+    let (code, out, _) = faults(&["explain", path.to_str().unwrap(), "list pods", "3s list pods", "4s list pods"]);
+    assert_eq!(code, Some(0));
+    let told: Vec<_> = out.iter().filter(|line| line.starts_with("  busy")).map(|line| line.trim()).collect();
+    let waits = "busy: waits for state `busy` of scenario `day`, which is in `calm`";
+    assert!(
+        matches!(told[..], [first, second, third]
+        if first == waits && third == waits
+            && second.starts_with("busy fires at arrive (occurrence 1, in state day[1] busy)")),
+        "{told:?}"
+    );
+    let bad = plan(&dir, "rules: [{id: busy, do: delay}]\nscenarios: {day: [calm, bussy]}\n");
+    let (code, _, err) = faults(&["check", bad.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    let text = err.join("\n");
+    assert!(
+        text.contains("plan.yaml:2:25: scenarios.day[1]: there is no rule or set `bussy`; did you mean `busy`?"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_scenario_moves_on_while_the_server_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "rules:\n  - {id: go, when: {path: /readyz}, at: arrive, do: {mark: rush}}\n  \
+                - {id: busy, when: {path: /version}, do: too-many-inflight}\n\
+                scenarios: {day: [{rules: calm, on: {mark: rush}}, {rules: busy, on: {count: 1}}, calm]}\n";
+    let path = plan(&dir, text);
+    let kubeconfig = dir.path().join("kubeconfig");
+    let flags =
+        ["serve", "--http", "--kubeconfig-out", kubeconfig.to_str().unwrap(), "--faults", path.to_str().unwrap()];
+    let server = Rehearsal::start(flags);
+    let (url, _) = server.ready();
+    for (path, status) in [("/version", 200), ("/readyz", 200), ("/version", 429), ("/version", 200)] {
+        let answer = get(&url, path);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod bench;
 mod faults;
+mod lanes;
 mod process;
 
 use process::{Rehearsal, get, open};

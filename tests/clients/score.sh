@@ -15,7 +15,8 @@ target="${CARGO_TARGET_DIR:-$PWD/target}"
 [[ "$target" == /* ]] || target="$PWD/$target"
 out="$target/score"
 here=tests/clients
-all=(rehearsal client-go kube-rs python javascript)
+# Those that take longest first.
+all=(python javascript kube-rs rehearsal client-go)
 mode=check
 clients=()
 for word in "$@"; do
@@ -115,15 +116,14 @@ done
 # Two at a time: most of the time is waiting, but interpreters need a while to start.
 failed=()
 declare -A running=()
+# Waits for one of them.
 finish() {
-    local client status=0
-    for client in "${!running[@]}"; do
-        wait "${running[$client]}" || status=$?
-        printf '%s: ' "$client" && cat "$out/$client.$1.log"
-        ((status == 0)) || failed+=("$client")
-        unset "running[$client]"
-        status=0
-    done
+    local done_id client status=0
+    wait -n -p done_id "${!running[@]}" || status=$?
+    client="${running[$done_id]}"
+    unset "running[$done_id]"
+    printf '%s: ' "$client" && cat "$out/$client.$1.log"
+    ((status == 0)) || failed+=("$client")
 }
 
 run_all() {
@@ -134,10 +134,10 @@ run_all() {
         [ "$mode" = docs ] || flags=(--baseline "$here/baselines/$client.$profile.json")
         [ "$mode" = bless ] && flags+=(--bless)
         play "$client" "$profile" "${flags[@]}" &
-        running[$client]=$!
+        running[$!]="$client"
         ((${#running[@]} < 2)) || finish "$profile"
     done
-    finish "$profile"
+    while ((${#running[@]})); do finish "$profile"; done
     # What looks worse once may be a machine that was busy: it has to look worse twice, the second time alone.
     local again=("${failed[@]}")
     failed=()
@@ -146,7 +146,7 @@ run_all() {
         [ "$mode" = docs ] || flags=(--baseline "$here/baselines/$client.$profile.json")
         echo "$client again, by itself"
         play "$client" "$profile" "${flags[@]}" &
-        running[$client]=$!
+        running[$!]="$client"
         finish "$profile"
     done
 }

@@ -1,12 +1,16 @@
 //! Every fault of the catalogue on the wire, as a raw socket sees it.
 //!
-//! A test is named after its row; [`coverage`] checks that every row has one.
+//! A test is named after its row, and runs over each version of HTTP that the row exists on; [`coverage`] checks that none is
+//! missing, [`proof`] that each has met its fault.
 
 mod connections;
 mod control;
 mod coverage;
 mod garbage;
+mod lanes;
+mod overload;
 mod peer;
+mod proof;
 mod refusals;
 mod repeatable;
 mod shuffled;

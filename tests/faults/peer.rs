@@ -1,8 +1,21 @@
 //! Clients that see what is on the wire: raw sockets for HTTP/1.1, TLS without a library's opinion of how it ended, and
-//! HTTP/2 frames one by one.
+//! HTTP/2 frames one by one. And the clusters and plans that they meet.
 
-use rehearsal::faults::{Byzantine, Fault, Plan, Rule};
-use rehearsal::{Cluster, ClusterBuilder};
+mod client;
+mod hpack;
+mod http2;
+mod seen;
+mod tls;
+
+pub(crate) use self::client::Client;
+pub(crate) use self::http2::{
+    CONTINUATION, DATA, Frame, GOAWAY, HEADERS, Http2, PING, RST_STREAM, SETTINGS, data, http2,
+};
+pub(crate) use self::seen::{End, Seen};
+pub(crate) use self::tls::{tls, tls_at};
+
+use rehearsal::faults::{Byzantine, Fault, Plan, Rule, catalog};
+use rehearsal::{Clock, Cluster, ClusterBuilder, Controllers};
 use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -13,6 +26,30 @@ use tokio::time::timeout;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Where most requests go.
 pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wire {
+    Http1,
+    Http2,
+}
+
+impl Wire {
+    /// Who the observers of this version say they are. The journal tells them apart by it.
+    pub(crate) fn user_agent(self) -> &'static str {
+        match self {
+            Self::Http1 => "raw",
+            Self::Http2 => "raw h2",
+        }
+    }
+}
+
+/// A rule that does the fault of a row, and is named after the row: `t2` for `reset`.
+pub(crate) fn doing(name: &str, knobs: &[(&str, &str)]) -> Rule {
+    let row = catalog::find(name).unwrap_or_else(|| panic!("there is no fault {name}"));
+    let fault = knobs.iter().fold(Fault::new(name), |fault, (knob, value)| fault.knob(*knob, *value));
+    Rule::new(row.id.to_lowercase()).fault(fault)
+}
 
 /// A rule for each request that the fault makes sense for.
 pub(crate) fn rule(fault: impl Into<Fault>) -> Rule {
@@ -34,9 +71,15 @@ pub(crate) async fn with(builder: ClusterBuilder, rule: Rule) -> Cluster {
         serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
             "data": {"text": "grün"}})
     };
-    let controllers = rehearsal::Controllers::none();
-    let cluster = builder.controllers(controllers).objects([map("a"), map("b")]).start().await.unwrap();
+    let cluster = bare(builder.objects([map("a"), map("b")])).await;
     cluster.faults().add(&plan(rule)).unwrap();
+    cluster
+}
+
+/// A cluster without a plan, and without controllers that would write to it.
+pub(crate) async fn bare(builder: ClusterBuilder) -> Cluster {
+    let cluster = builder.controllers(Controllers::none()).start().await.unwrap();
+    crate::proof::met(&cluster);
     cluster
 }
 
@@ -84,7 +127,7 @@ impl Answer {
     pub(crate) fn body(&self) -> Vec<u8> {
         let Some(end) = self.raw.windows(4).position(|w| w == b"\r\n\r\n") else { return Vec::new() };
         let rest = &self.raw[end + 4..];
-        if self.header("transfer-encoding").is_none() { rest.to_vec() } else { unchunk(rest).0 }
+        if self.header("transfer-encoding").is_none() { rest.to_vec() } else { unchunk(rest) }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -95,31 +138,20 @@ impl Answer {
         serde_json::from_slice(&self.body()).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
-    /// Whether the chunked body has its terminating chunk.
-    pub(crate) fn is_terminated(&self) -> bool {
-        self.raw.ends_with(b"0\r\n\r\n")
-    }
-
-    /// The sizes of the chunks.
-    pub(crate) fn chunks(&self) -> Vec<usize> {
-        let end = self.raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(0);
-        unchunk(&self.raw[end + 4..]).1
-    }
-
     fn is_complete(&self) -> bool {
         let Some(end) = self.raw.windows(4).position(|w| w == b"\r\n\r\n") else { return false };
         let body = self.raw.len() - end - 4;
         match self.header("content-length") {
             Some(length) => body >= length.parse().unwrap_or(usize::MAX),
-            None if self.header("transfer-encoding").is_some() => self.is_terminated(),
+            None if self.header("transfer-encoding").is_some() => self.raw.ends_with(b"0\r\n\r\n"),
             None => true,
         }
     }
 }
 
-/// The payload and the sizes of whole chunks, and what there is of the last.
-fn unchunk(mut rest: &[u8]) -> (Vec<u8>, Vec<usize>) {
-    let (mut body, mut sizes) = (Vec::new(), Vec::new());
+/// The payload of whole chunks, and what there is of the last.
+fn unchunk(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
     while let Some(line) = rest.windows(2).position(|w| w == b"\r\n") {
         let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap_or("0"), 16).unwrap_or(0);
         if size == 0 {
@@ -127,19 +159,30 @@ fn unchunk(mut rest: &[u8]) -> (Vec<u8>, Vec<usize>) {
         }
         let data = &rest[line + 2..];
         body.extend_from_slice(&data[..size.min(data.len())]);
-        sizes.push(size);
         rest = data.get(size + 2..).unwrap_or_default();
     }
-    (body, sizes)
+    body
+}
+
+/// The headers of a request that are not among `given`.
+fn usual_headers(wire: Wire, given: &[(&str, &str)]) -> Vec<(&'static str, &'static str)> {
+    let usual = [("User-Agent", wire.user_agent()), ("Content-Type", "application/json")];
+    let is_given = |name: &str| given.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+    usual.into_iter().filter(|(name, _)| !is_given(name)).collect()
 }
 
 /// The bytes of a request.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nUser-Agent: raw\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    request_with(method, path, &[], body)
+}
+
+/// The bytes of a request with headers beside or instead of the usual ones.
+fn request_with(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in usual_headers(Wire::Http1, headers).iter().chain(headers) {
+        text += &format!("{name}: {value}\r\n");
+    }
+    format!("{text}\r\n{body}").into_bytes()
 }
 
 /// The body of a new config map.
@@ -195,224 +238,23 @@ pub(crate) async fn read_to_end<S: AsyncRead + Unpin>(stream: &mut S) -> Answer 
     read_while(stream, |_| true).await
 }
 
-/// Begins a watch and reads until it ends or so many frames have come.
-pub(crate) async fn watch(cluster: &Cluster, query: &str, frames: usize) -> (TcpStream, Answer) {
-    let mut stream = connect(cluster).await;
-    let path = format!("{MAPS}?watch=1{query}");
-    stream.write_all(&request("GET", &path, "")).await.unwrap();
-    let answer = read_while(&mut stream, |answer| {
-        let has_head = answer.raw.windows(4).any(|end| end == b"\r\n\r\n");
-        !has_head || !answer.is_terminated() && answer.text().matches('\n').count() < frames
-    })
-    .await;
-    (stream, answer)
-}
-
-/// Types of the whole frames of a watch.
-pub(crate) fn types(answer: &Answer) -> Vec<String> {
-    let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["type"].as_str().map(str::to_owned);
-    answer.text().lines().filter_map(line).collect()
-}
-
-/// Names of the objects in the frames of a watch.
-pub(crate) fn names(answer: &Answer) -> Vec<String> {
-    let name = |line: &str| {
-        let frame = serde_json::from_str::<serde_json::Value>(line).ok()?;
-        frame.pointer("/object/metadata/name")?.as_str().map(str::to_owned)
-    };
-    answer.text().lines().filter_map(name).collect()
-}
-
-// === TLS ===
-
-/// A stream above TLS that trusts the cluster's authority.
-pub(crate) type Tls = tokio_rustls::client::TlsStream<TcpStream>;
-
-/// Shakes hands; `http2` offers it and nothing else.
-pub(crate) async fn tls(cluster: &Cluster, http2: bool) -> std::io::Result<Tls> {
-    use base64::Engine as _;
-    let kubeconfig = cluster.kubeconfig().unwrap();
-    let line = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("certificate-authority-data:")).unwrap();
-    let text = base64::engine::general_purpose::STANDARD.decode(line.trim().trim_matches('"')).unwrap();
-    let pem = String::from_utf8(text).unwrap();
-    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(der.into()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
-    let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
-    timeout(PATIENCE, connector.connect(name, connect(cluster).await)).await.expect("a stalled handshake")
-}
-
-// === HTTP/2, frame by frame ===
-
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-
-/// A frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
-    pub(crate) payload: Vec<u8>,
-}
-
-impl Frame {
-    /// The last four bytes as a number: the code of RST_STREAM and of GOAWAY.
-    pub(crate) fn code(&self) -> u32 {
-        let end: [u8; 4] = self.payload[self.payload.len() - 4..].try_into().unwrap();
-        u32::from_be_bytes(end)
-    }
-
-    /// The first four bytes as a number: the last stream of GOAWAY.
-    pub(crate) fn last_stream(&self) -> u32 {
-        u32::from_be_bytes(self.payload[..4].try_into().unwrap())
-    }
-
-    pub(crate) fn ends_stream(&self) -> bool {
-        matches!(self.kind, DATA | HEADERS) && self.flags & 1 != 0
-    }
-}
-
-/// An HTTP/2 connection in the hands of a test.
-pub(crate) struct Http2<S> {
-    pub(crate) stream: S,
-    next: u32,
-    /// A write has found the connection reset; reading shows nothing of it any more.
-    reset: bool,
-}
-
-/// Begins HTTP/2 with prior knowledge.
-pub(crate) async fn http2(cluster: &Cluster) -> Http2<TcpStream> {
-    Http2::begin(connect(cluster).await).await
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
-    pub(crate) async fn begin(mut stream: S) -> Self {
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        let mut client = Self { stream, next: 1, reset: false };
-        client.write(SETTINGS, 0, 0, &[]).await;
-        client
-    }
-
-    pub(crate) async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        // A server that has cut the connection is what some tests wait for.
-        let written = self.stream.write_all(&frame).await;
-        self.reset |= written.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset);
-        let _ = self.stream.flush().await;
-    }
-
-    /// Sends a request and returns its stream.
-    pub(crate) async fn send(&mut self, method: &str, path: &str, body: &str) -> u32 {
-        let stream = self.next;
-        self.next += 2;
-        let mut head = Vec::new();
-        for (name, value) in [
-            (":method", method),
-            (":scheme", "http"),
-            (":path", path),
-            (":authority", "x"),
-            ("content-type", "application/json"),
-        ] {
-            // Literals without indexing and without Huffman coding.
-            head.push(0);
-            head.push(name.len() as u8);
-            head.extend(name.as_bytes());
-            assert!(value.len() < 127);
-            head.push(value.len() as u8);
-            head.extend(value.as_bytes());
-        }
-        self.write(HEADERS, if body.is_empty() { 5 } else { 4 }, stream, &head).await;
-        if !body.is_empty() {
-            self.write(DATA, 1, stream, body.as_bytes()).await;
-        }
-        stream
-    }
-
-    pub(crate) async fn get(&mut self, path: &str) -> u32 {
-        self.send("GET", path, "").await
-    }
-
-    /// The next frame, or how the connection ended. SETTINGS are acknowledged and not shown.
-    pub(crate) async fn next(&mut self) -> Result<Frame, Ending> {
-        loop {
-            let mut head = [0; 9];
-            self.fill(&mut head).await?;
-            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-            self.fill(&mut payload).await?;
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-            let frame = Frame { kind: head[3], flags: head[4], stream, payload };
-            match frame.kind {
-                SETTINGS if frame.flags & 1 == 0 => self.write(SETTINGS, 1, 0, &[]).await,
-                SETTINGS | 8 => {}
-                _ => return Ok(frame),
-            }
-        }
-    }
-
-    async fn fill(&mut self, room: &mut [u8]) -> Result<(), Ending> {
-        match timeout(PATIENCE, self.stream.read_exact(room)).await.expect("no frame and no end") {
-            Ok(_) => Ok(()),
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof && !self.reset => Err(Ending::Eof),
-            Err(_) => Err(Ending::Reset),
-        }
-    }
-
-    /// Frames until one is what is waited for; it is the last.
-    pub(crate) async fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        loop {
-            let frame = self.next().await.unwrap_or_else(|ending| panic!("{ending:?} after {frames:?}"));
-            let found = wanted(&frame);
-            frames.push(frame);
-            if found {
-                return frames;
-            }
-        }
-    }
-
-    /// Frames until the connection ends.
-    pub(crate) async fn rest(&mut self) -> (Vec<Frame>, Ending) {
-        let mut frames = Vec::new();
-        loop {
-            match self.next().await {
-                Ok(frame) => frames.push(frame),
-                Err(ending) => return (frames, ending),
-            }
-        }
-    }
-
-    /// Frames of one stream until it ends, properly or not.
-    pub(crate) async fn answer(&mut self, stream: u32) -> Vec<Frame> {
-        let ends = |frame: &Frame| frame.stream == stream && (frame.ends_stream() || frame.kind == RST_STREAM);
-        self.until(ends).await.into_iter().filter(|frame| frame.stream == stream).collect()
-    }
-}
-
-/// The payload of DATA frames, as text.
-pub(crate) fn data(frames: &[Frame]) -> String {
-    let bytes: Vec<u8> = frames.iter().filter(|f| f.kind == DATA).flat_map(|f| f.payload.clone()).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 /// Whether nothing comes for a moment: what is not sent at once is not sent.
 pub(crate) async fn is_silent<S: AsyncRead + Unpin>(stream: &mut S) -> bool {
     let mut byte = [0; 1];
     timeout(Duration::from_millis(300), stream.read(&mut byte)).await.is_err()
+}
+
+/// What comes of a future while a manual clock goes on, four seconds at a time: its wait may begin after a step.
+pub(crate) async fn advancing<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
+    let mut often = tokio::time::interval(Duration::from_millis(10));
+    let advance = async {
+        loop {
+            often.tick().await;
+            assert!(clock.advance(jiff::SignedDuration::from_secs(4)));
+        }
+    };
+    tokio::select! {
+        outcome = future => outcome,
+        () = advance => unreachable!("it goes on for ever"),
+    }
 }

@@ -275,6 +275,8 @@ async fn unobserved_state_is_found_by_the_fixed_undertaker() {
 #[test]
 fn the_plans_of_the_examples_pass_the_check() {
     let mut plans: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // The other examples are of other things, and `tests/cli/faults.rs` checks them all.
+    plans.retain(|path| path.to_string_lossy().ends_with("_state.yaml"));
     plans.sort();
     assert_eq!(plans.len(), 3, "{plans:?}");
     let checked = std::process::Command::new(env!("CARGO_BIN_EXE_rehearsal"))

@@ -1,16 +1,24 @@
 //! Family H: what only HTTP/2 has, frame by frame.
 
 use crate::peer::{
-    DATA, Ending, GOAWAY, HEADERS, MAPS, PATIENCE, PING, RST_STREAM, SETTINGS, cluster, data, get, http2, is_silent,
-    map, rule,
+    DATA, Ending, GOAWAY, HEADERS, MAPS, PATIENCE, PING, RST_STREAM, SETTINGS, Wire, bare, cluster, connect, data,
+    doing, get, http2, is_silent, map,
 };
-use rehearsal::faults::Fault;
-use std::time::Duration;
+use rehearsal::Cluster;
+use rehearsal::faults::Stage;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn h1_goaway_names_the_stream_just_answered_and_the_watch_lives_on() {
-    let cluster = cluster(rule("goaway").verb("list").count(1)).await;
+crate::proof::wire_tests! {
+    h1_goaway_names_the_stream_just_answered_and_the_watch_lives_on: Http2;
+    h2_goaway_error_tells_its_code_and_ends_the_connection: Http2;
+    h3_refused_stream_is_reset_with_code_7_and_not_executed: Http2;
+    h4_rst_stream_tells_its_code_and_the_connection_stays: Http2;
+    h5_h2_limits_show_in_settings_and_pings_stay_unanswered: Http2;
+}
+
+async fn h1_goaway_names_the_stream_just_answered_and_the_watch_lives_on(_: Wire) {
+    let cluster = cluster(doing("goaway", &[]).verb("list").count(1)).await;
     let mut h2 = http2(&cluster).await;
     let watch = h2.get(&format!("{MAPS}?watch=1")).await;
     h2.until(|frame| frame.stream == watch && frame.kind == DATA).await;
@@ -32,10 +40,9 @@ async fn h1_goaway_names_the_stream_just_answered_and_the_watch_lives_on() {
     assert_eq!(get(&cluster, MAPS).await.code(), 200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn h2_goaway_error_tells_its_code_and_ends_the_connection() {
+async fn h2_goaway_error_tells_its_code_and_ends_the_connection(_: Wire) {
     for (code, number) in [("ENHANCE_YOUR_CALM", 11), ("INTERNAL_ERROR", 2), ("PROTOCOL_ERROR", 1)] {
-        let cluster = cluster(rule(Fault::new("goaway-error").knob("code", code))).await;
+        let cluster = cluster(doing("goaway-error", &[("code", code)])).await;
         let mut h2 = http2(&cluster).await;
         h2.get(MAPS).await;
         let (frames, ending) = h2.rest().await;
@@ -46,9 +53,8 @@ async fn h2_goaway_error_tells_its_code_and_ends_the_connection() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn h3_refused_stream_is_reset_with_code_7_and_not_executed() {
-    let cluster = cluster(rule("refused-stream").verb("create").first(1)).await;
+async fn h3_refused_stream_is_reset_with_code_7_and_not_executed(_: Wire) {
+    let cluster = cluster(doing("refused-stream", &[]).verb("create").first(1)).await;
     let mut h2 = http2(&cluster).await;
     let stream = h2.send("POST", MAPS, &map("c")).await;
     let frames = h2.answer(stream).await;
@@ -58,11 +64,10 @@ async fn h3_refused_stream_is_reset_with_code_7_and_not_executed() {
     assert!(h2.answer(again).await.last().unwrap().ends_stream());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn h4_rst_stream_tells_its_code_and_the_connection_stays() {
+async fn h4_rst_stream_tells_its_code_and_the_connection_stays(_: Wire) {
     for (code, number) in [("INTERNAL_ERROR", 2), ("CANCEL", 8), ("STREAM_CLOSED", 5)] {
-        let fault = Fault::new("rst-stream").knob("code", code).knob("afterBytes", 10u64);
-        let cluster = cluster(rule(fault).verb("list").first(1).at(rehearsal::faults::Stage::Head)).await;
+        let rule = doing("rst-stream", &[("code", code), ("afterBytes", "10")]);
+        let cluster = cluster(rule.verb("list").first(1).at(Stage::Head)).await;
         let mut h2 = http2(&cluster).await;
         let stream = h2.get(MAPS).await;
         let frames = h2.answer(stream).await;
@@ -74,21 +79,18 @@ async fn h4_rst_stream_tells_its_code_and_the_connection_stays() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn h5_h2_limits_show_in_settings_and_pings_stay_unanswered() {
-    let fault = Fault::new("h2-limits").knob("streams", 1u64).knob("window", 7u64).knob("ping", "ignored");
-    let cluster = cluster(rule(fault.knob("churn", "20ms"))).await;
-    let mut stream = crate::peer::connect(&cluster).await;
-    tokio::io::AsyncWriteExt::write_all(&mut stream, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .await
-        .unwrap();
+async fn h5_h2_limits_show_in_settings_and_pings_stay_unanswered(_: Wire) {
+    let knobs = [("streams", "1"), ("window", "7"), ("ping", "ignored"), ("churn", "20ms")];
+    let limited = cluster(doing("h2-limits", &knobs)).await;
+    let mut stream = connect(&limited).await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut settings = Vec::new();
     // Those of the beginning, and those that keep coming.
     while settings.len() < 3 {
         let mut head = [0; 9];
-        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut head).await.unwrap();
+        stream.read_exact(&mut head).await.unwrap();
         let mut payload = vec![0; usize::from(head[2])];
-        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut payload).await.unwrap();
+        stream.read_exact(&mut payload).await.unwrap();
         if head[3] == SETTINGS && head[4] == 0 {
             settings.push(payload);
         }
@@ -98,20 +100,19 @@ async fn h5_h2_limits_show_in_settings_and_pings_stay_unanswered() {
         settings[0].chunks(6).any(|setting| setting == wanted)
     };
     assert!(has(3, 1) && has(4, 7), "{settings:?}");
-    let ignoring = crate::peer::cluster(rule(Fault::new("h2-limits").knob("ping", "ignored"))).await;
+    let ignoring = cluster(doing("h2-limits", &[("ping", "ignored")])).await;
     let mut h2 = http2(&ignoring).await;
     let stream = h2.get("/version").await;
     h2.answer(stream).await;
     h2.write(PING, 0, 0, &[1; 8]).await;
-    let mut silent = false;
-    for _ in 0..3 {
-        silent |= is_silent(&mut h2.stream).await;
-    }
-    assert!(silent);
-    // Without the fault a PING is answered.
-    let plain = rehearsal::Cluster::start().await.unwrap();
+    // Requests that came later are answered, and the PING is not.
+    let stream = h2.get("/version").await;
+    assert!(h2.until(|frame| frame.stream == stream && frame.ends_stream()).await.iter().all(|f| f.kind != PING));
+    assert!(is_silent(&mut h2.stream).await);
+    // Without the fault a PING is answered, and the limits are those of the real server.
+    let plain = bare(Cluster::builder()).await;
     let mut h2 = http2(&plain).await;
     h2.write(PING, 0, 0, &[1; 8]).await;
-    let frames = timeout(Duration::from_secs(60), h2.until(|frame| frame.kind == PING)).await.unwrap();
+    let frames = timeout(PATIENCE, h2.until(|frame| frame.kind == PING)).await.unwrap();
     assert_eq!(frames.last().unwrap().flags, 1);
 }

@@ -1,61 +1,59 @@
 //! Family W: what becomes of watch streams. The cluster holds the config maps `a` and `b`.
 
-use crate::peer::{
-    Answer, DATA, Ending, MAPS, RST_STREAM, cluster, connect, data, get, http2, is_silent, map, names, read_while,
-    rule, send, types, watch,
-};
+use crate::peer::{Client, End, MAPS, Wire, bare, cluster, doing, map, send};
 use rehearsal::Cluster;
-use rehearsal::faults::{EventType, Fault, Rule, Stage};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use rehearsal::faults::{EventType, Fault, Plan, Rule, Stage};
 
-/// Goes on reading a watch until so many lines have come.
-async fn more(stream: &mut TcpStream, mut answer: Answer, lines: usize) -> Answer {
-    let begun = std::mem::take(&mut answer.raw);
-    let count = |rest: &Answer| {
-        let all = Answer { raw: [&begun[..], &rest.raw].concat(), ending: Ending::Open };
-        all.text().lines().count()
-    };
-    let rest = read_while(stream, |rest| count(rest) < lines).await;
-    Answer { raw: [&begun[..], &rest.raw].concat(), ending: rest.ending }
+crate::proof::wire_tests! {
+    w1_watch_expired_is_an_error_frame_or_http_410: Http1, Http2;
+    w1_protobuf_watches_get_the_same_status: Http1, Http2;
+    w2_watch_error_is_another_status: Http1, Http2;
+    w3_close_watch_is_a_clean_end: Http1, Http2;
+    w3_a_watch_that_was_there_before_its_rule_is_met_too: Http1, Http2;
+    w4_silence_sends_nothing_and_stays_open: Http1, Http2;
+    w5_bookmarks_are_missing_rare_or_late: Http1, Http2;
+    w6_hold_frames_gathers_and_coalesces: Http1, Http2;
+    w7_gap_ends_and_makes_resuming_too_old: Http1, Http2;
+    w8_shuffle_initial_changes_the_order_and_nothing_else: Http1, Http2;
+    w9_tamper_frame_drops_doubles_and_swaps: Http1, Http2;
+    w10_odd_frame_is_well_formed_and_surprising: Http1, Http2;
+    w11_truncated_frame_is_half_a_line_and_the_end: Http1, Http2;
+    b4_inject_frame_comes_before_the_others: Http1, Http2;
 }
 
-/// The whole watch over HTTP/2, for one that ends: its payload, and whether it ended properly.
-async fn over_http2(rule: Rule) -> (String, bool) {
-    let cluster = cluster(rule).await;
-    let mut h2 = http2(&cluster).await;
-    let stream = h2.get(&format!("{MAPS}?watch=1&resourceVersion=0&allowWatchBookmarks=1")).await;
-    let frames = h2.answer(stream).await;
-    (data(&frames), frames.last().unwrap().kind != RST_STREAM)
+/// The rest of the connection is as good as new after a watch that ended properly.
+async fn serves_on(client: Client) {
+    assert_eq!(client.get("/version").await.1.code, 200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w1_watch_expired_is_an_error_frame_or_http_410() {
-    let cluster = cluster(rule(Fault::new("watch-expired").knob("afterFrames", 1u64))).await;
-    let (_, answer) = watch(&cluster, "&resourceVersion=0", 9).await;
-    assert_eq!((types(&answer), answer.is_terminated()), (vec!["ADDED".to_owned(), "ERROR".to_owned()], true));
-    let at = cluster.snapshot().revision();
-    let last = answer.text().lines().last().unwrap().to_owned();
+async fn w1_watch_expired_is_an_error_frame_or_http_410(wire: Wire) {
+    let frame = cluster(doing("watch-expired", &[("afterFrames", "1")])).await;
+    let watch = wire.watch(&frame, "&resourceVersion=0", 9).await;
+    let seen = watch.seen();
+    assert_eq!((seen.code, seen.end), (200, End::Proper));
+    assert_eq!(seen.types(), ["ADDED", "ERROR"]);
+    let at = frame.snapshot().revision();
+    let last = seen.text().lines().last().unwrap().to_owned();
     let expected = format!(
         "{{\"type\":\"ERROR\",\"object\":{{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{{}},\"status\":\"Failure\",\"message\":\"too old resource version: 0 ({at})\",\"reason\":\"Expired\",\"code\":410}}}}"
     );
     assert_eq!(last, expected);
-    let http = crate::peer::cluster(rule(Fault::new("watch-expired").knob("form", "http"))).await;
-    let answer = get(&http, &format!("{MAPS}?watch=1")).await;
-    assert_eq!((answer.code(), answer.json()["reason"].as_str()), (410, Some("Expired")));
-    let (text, proper) = over_http2(rule("watch-expired")).await;
-    assert!(proper && text.contains("too old resource version") && text.lines().count() == 1, "{text}");
+    serves_on(watch.client).await;
+    // At the start: nothing else comes.
+    let start = cluster(doing("watch-expired", &[])).await;
+    let seen = wire.watched(&start, "", 9).await;
+    assert_eq!((seen.code, seen.types(), seen.end), (200, vec!["ERROR".to_owned()], End::Proper));
+    let http = cluster(doing("watch-expired", &[("form", "http")])).await;
+    let seen = wire.get(&http, &format!("{MAPS}?watch=1")).await;
+    assert_eq!((seen.code, seen.json()["reason"].as_str()), (410, Some("Expired")));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w1_protobuf_watches_get_the_same_status() {
-    let cluster = cluster(rule("watch-expired")).await;
-    let bytes = format!(
-        "GET {MAPS}?watch=1 HTTP/1.1\r\nHost: x\r\nAccept: application/vnd.kubernetes.protobuf;stream=watch\r\n\r\n"
-    );
-    let mut stream = connect(&cluster).await;
-    stream.write_all(bytes.as_bytes()).await.unwrap();
-    let body = read_while(&mut stream, |answer| !answer.is_terminated()).await.body();
+async fn w1_protobuf_watches_get_the_same_status(wire: Wire) {
+    let cluster = cluster(doing("watch-expired", &[])).await;
+    let accept = [("Accept", "application/vnd.kubernetes.protobuf;stream=watch")];
+    let client = Client::open(&cluster, wire).await;
+    let seen = client.begin("GET", &format!("{MAPS}?watch=1"), &accept, "").await.all().await;
+    let body = &seen.body;
     let length = u32::from_be_bytes(body[..4].try_into().unwrap()) as usize;
     assert_eq!(length, body.len() - 4);
     let catalog = rehearsal::apimachinery::Catalog::builtin();
@@ -66,197 +64,183 @@ async fn w1_protobuf_watches_get_the_same_status() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w2_watch_error_is_another_status() {
-    let of = |form: &str| rule(Fault::new("watch-error").knob("form", form));
+async fn w2_watch_error_is_another_status(wire: Wire) {
     for (form, what) in [
         ("internal", "Internal error occurred: etcdserver: leader changed"),
         ("cache-not-ready", "storage is (re)initializing"),
         ("unknown", "\"message\":\"etcdserver: leader changed\",\"code\":500"),
     ] {
-        let cluster = cluster(of(form)).await;
-        let (_, answer) = watch(&cluster, "", 9).await;
-        assert_eq!(types(&answer), ["ERROR"]);
-        assert!(answer.is_terminated() && answer.text().contains(what), "{}", answer.text());
+        let cluster = cluster(doing("watch-error", &[("form", form)])).await;
+        let seen = wire.watched(&cluster, "", 9).await;
+        assert_eq!((seen.code, seen.types(), seen.end), (200, vec!["ERROR".to_owned()], End::Proper));
+        assert!(seen.text().contains(what), "{}", seen.text());
     }
-    assert!(over_http2(of("internal")).await.1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w3_close_watch_is_a_clean_end() {
-    let now = cluster(rule("close-watch")).await;
-    let (_, answer) = watch(&now, "", 9).await;
-    assert_eq!((answer.code(), answer.is_terminated(), answer.ending), (200, true, Ending::Open));
-    assert!(types(&answer).is_empty());
-    let after = cluster(rule(Fault::new("close-watch").knob("afterFrames", 1u64))).await;
-    let (_, answer) = watch(&after, "", 9).await;
-    assert_eq!((types(&answer), answer.is_terminated()), (vec!["ADDED".to_owned()], true));
-    let timed = cluster(rule(Fault::new("close-watch").knob("after", "50ms"))).await;
-    let (_, answer) = watch(&timed, "", 9).await;
-    assert_eq!((types(&answer).len(), answer.is_terminated()), (2, true));
-    assert_eq!(over_http2(rule("close-watch")).await, (String::new(), true));
+async fn w3_close_watch_is_a_clean_end(wire: Wire) {
+    let now = cluster(doing("close-watch", &[])).await;
+    let watch = wire.watch(&now, "", 9).await;
+    let seen = watch.seen();
+    assert_eq!((seen.code, seen.end, seen.body.len()), (200, End::Proper, 0));
+    assert!(seen.goaway().is_none());
+    serves_on(watch.client).await;
+    let after = cluster(doing("close-watch", &[("afterFrames", "1")])).await;
+    let seen = wire.watched(&after, "", 9).await;
+    assert_eq!((seen.types(), seen.end), (vec!["ADDED".to_owned()], End::Proper));
+    let timed = cluster(doing("close-watch", &[("after", "50ms")])).await;
+    let seen = wire.watched(&timed, "", 9).await;
+    assert_eq!((seen.types().len(), seen.end), (2, End::Proper));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w3_a_watch_that_was_there_before_its_rule_is_met_too() {
-    let cluster = Cluster::builder().controllers(rehearsal::Controllers::none()).start().await.unwrap();
-    let (mut stream, answer) = watch(&cluster, "", 0).await;
+async fn w3_a_watch_that_was_there_before_its_rule_is_met_too(wire: Wire) {
+    let cluster = bare(Cluster::builder()).await;
+    let mut watch = wire.watch(&cluster, "", 0).await;
     assert_eq!(send(&cluster, "POST", MAPS, &map("a")).await.code(), 201);
-    let answer = more(&mut stream, answer, 1).await;
-    let guard =
-        cluster.faults().inject(rule("close-watch").at(Stage::Frame).event(EventType::Added).name("b")).unwrap();
+    assert_eq!(watch.lines(1).await.names(), ["a"]);
+    let rule = doing("close-watch", &[]).at(Stage::Frame).event(EventType::Added).name("b");
+    let guard = cluster.faults().inject(rule).unwrap();
     assert_eq!(send(&cluster, "POST", MAPS, &map("b")).await.code(), 201);
-    let rest = read_while(&mut stream, |answer| !answer.raw.ends_with(b"0\r\n\r\n")).await;
-    assert_eq!(names(&answer), ["a"]);
-    assert!(!String::from_utf8_lossy(&rest.raw).contains("ADDED"));
+    let seen = watch.all().await;
+    assert_eq!((seen.names(), seen.end), (vec!["a".to_owned()], End::Proper));
     guard.finish().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w4_silence_sends_nothing_and_stays_open() {
-    let cluster = cluster(rule(Fault::new("silence").knob("afterFrames", 1u64))).await;
-    let (mut stream, answer) = watch(&cluster, "", 1).await;
-    assert_eq!(types(&answer).len(), 1);
+async fn w4_silence_sends_nothing_and_stays_open(wire: Wire) {
+    let cluster = cluster(doing("silence", &[("afterFrames", "1")])).await;
+    let mut watch = wire.watch(&cluster, "", 1).await;
     send(&cluster, "POST", MAPS, &map("c")).await;
-    assert!(is_silent(&mut stream).await);
-    let mut h2 = http2(&cluster).await;
-    h2.get(&format!("{MAPS}?watch=1")).await;
-    h2.until(|frame| frame.kind == DATA).await;
-    assert!(is_silent(&mut h2.stream).await);
+    assert!(watch.is_silent().await);
+    assert_eq!((watch.seen().names(), watch.seen().end), (vec!["a".to_owned()], End::Open));
     // When its plan is gone, the watch goes on where it stood.
     cluster.faults().clear();
-    let answer = more(&mut stream, answer, 2).await;
-    assert_eq!(names(&answer)[..2], ["a", "b"]);
+    assert_eq!(watch.lines(3).await.names(), ["a", "b", "c"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w5_bookmarks_are_missing_rare_or_late() {
+async fn w5_bookmarks_are_missing_rare_or_late(wire: Wire) {
     let begin = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
-    let of = |mode: &str| cluster(rule(Fault::new("bookmarks").knob("mode", mode).knob("delay", "100ms")));
-    let plain = Cluster::builder().start().await.unwrap();
-    let (_, answer) = watch(&plain, begin, 2).await;
-    assert!(types(&answer).contains(&"BOOKMARK".to_owned()), "as it is without the fault");
-    let missing = of("missing").await;
-    let (mut stream, answer) = watch(&missing, begin, 2).await;
-    send(&missing, "POST", MAPS, &map("c")).await;
-    let answer = more(&mut stream, answer, 3).await;
-    assert_eq!(types(&answer), ["ADDED", "ADDED", "ADDED"]);
-    for (mode, count) in [("initial-only", 3), ("initial-late", 3)] {
-        let (_, answer) = watch(&of(mode).await, begin, count).await;
-        assert_eq!(types(&answer), ["ADDED", "ADDED", "BOOKMARK"], "{mode}");
+    let of = |mode: &str| cluster(doing("bookmarks", &[("mode", mode), ("delay", "100ms")]));
+    let plain = of("missing").await;
+    plain.faults().clear();
+    let seen = wire.watched(&plain, begin, 3).await;
+    assert_eq!(seen.types(), ["ADDED", "ADDED", "BOOKMARK"], "as it is without the fault");
+    for mode in ["missing", "rare"] {
+        let cluster = of(mode).await;
+        let mut watch = wire.watch(&cluster, begin, 2).await;
+        send(&cluster, "POST", MAPS, &map("c")).await;
+        assert_eq!(watch.lines(3).await.types(), ["ADDED", "ADDED", "ADDED"], "{mode}");
     }
-    let rare = of("rare").await;
-    let (mut stream, answer) = watch(&rare, begin, 2).await;
-    send(&rare, "POST", MAPS, &map("c")).await;
-    assert_eq!(types(&more(&mut stream, answer, 3).await), ["ADDED", "ADDED", "ADDED"]);
+    for mode in ["initial-only", "initial-late"] {
+        let seen = wire.watched(&of(mode).await, begin, 3).await;
+        assert_eq!(seen.types(), ["ADDED", "ADDED", "BOOKMARK"], "{mode}");
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w6_hold_frames_gathers_and_coalesces() {
-    let fault = Fault::new("hold-frames").knob("frames", 3u64).knob("lasts", "1h");
-    let cluster = cluster(rule(fault)).await;
-    let (mut stream, answer) = watch(&cluster, "", 0).await;
-    let head = answer;
-    assert!(is_silent(&mut stream).await);
-    send(&cluster, "POST", MAPS, &map("c")).await;
-    assert_eq!(names(&more(&mut stream, head, 3).await), ["a", "b", "c"]);
-    let fault = Fault::new("hold-frames").knob("frames", 4u64).knob("lasts", "1h").knob("coalesce", "true");
-    let cluster = crate::peer::cluster(rule(fault)).await;
-    let (mut stream, head) = watch(&cluster, "", 0).await;
-    for name in ["a", "a"] {
+async fn w6_hold_frames_gathers_and_coalesces(wire: Wire) {
+    let gathers = cluster(doing("hold-frames", &[("frames", "3"), ("lasts", "1h")])).await;
+    let mut watch = wire.watch(&gathers, "", 0).await;
+    assert!(watch.is_silent().await);
+    send(&gathers, "POST", MAPS, &map("c")).await;
+    assert_eq!(watch.lines(3).await.names(), ["a", "b", "c"]);
+    let knobs = [("frames", "4"), ("lasts", "1h"), ("coalesce", "true")];
+    let coalesces = cluster(doing("hold-frames", &knobs)).await;
+    let mut watch = wire.watch(&coalesces, "", 0).await;
+    for _ in 0..2 {
+        let revision = coalesces.snapshot().revision();
         let body = format!(
-            r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"n":"{}"}}}}"#,
-            cluster.snapshot().revision()
+            r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"a"}},"data":{{"n":"{revision}"}}}}"#
         );
-        assert_eq!(send(&cluster, "PUT", &format!("{MAPS}/a"), &body).await.code(), 200);
+        assert_eq!(send(&coalesces, "PUT", &format!("{MAPS}/a"), &body).await.code(), 200);
     }
-    let answer = more(&mut stream, head, 2).await;
-    assert_eq!((names(&answer), types(&answer)), (vec!["a".to_owned(), "b".to_owned()], vec!["ADDED".to_owned(); 2]));
-    assert!(answer.text().contains("\"n\""));
+    let seen = watch.lines(2).await;
+    assert_eq!((seen.names(), seen.types()), (vec!["a".to_owned(), "b".to_owned()], vec!["ADDED".to_owned(); 2]));
+    assert!(seen.text().contains("\"n\""));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w7_gap_ends_and_makes_resuming_too_old() {
-    let cluster = cluster(rule(Fault::new("gap").knob("afterFrames", 2u64)).count(1)).await;
-    let (_, answer) = watch(&cluster, "", 9).await;
-    assert_eq!((types(&answer).len(), answer.is_terminated()), (2, true));
-    let last: serde_json::Value = serde_json::from_str(answer.text().lines().last().unwrap()).unwrap();
-    let seen = last["object"]["metadata"]["resourceVersion"].as_str().unwrap();
-    let (_, resumed) = watch(&cluster, &format!("&resourceVersion={seen}"), 9).await;
+async fn w7_gap_ends_and_makes_resuming_too_old(wire: Wire) {
+    let cluster = cluster(doing("gap", &[("afterFrames", "2")]).count(1)).await;
+    let seen = wire.watched(&cluster, "", 9).await;
+    assert_eq!((seen.types().len(), seen.end), (2, End::Proper));
+    let last: serde_json::Value = serde_json::from_str(seen.text().lines().last().unwrap()).unwrap();
+    let version = last["object"]["metadata"]["resourceVersion"].as_str().unwrap();
+    let resumed = wire.watched(&cluster, &format!("&resourceVersion={version}"), 9).await;
+    assert_eq!((resumed.code, resumed.types(), resumed.end), (200, vec!["ERROR".to_owned()], End::Proper));
     assert!(resumed.text().contains("too old resource version"), "{}", resumed.text());
-    let list = get(&cluster, MAPS).await.json();
+    let list = wire.get(&cluster, MAPS).await.json();
     let fresh = list["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
-    let (mut stream, answer) = watch(&cluster, &format!("&resourceVersion={fresh}"), 0).await;
+    let mut watch = wire.watch(&cluster, &format!("&resourceVersion={fresh}"), 0).await;
     send(&cluster, "POST", MAPS, &map("c")).await;
-    assert_eq!(names(&more(&mut stream, answer, 1).await), ["c"]);
-    assert!(over_http2(rule("gap")).await.1);
+    assert_eq!(watch.lines(1).await.names(), ["c"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w8_shuffle_initial_changes_the_order_and_nothing_else() {
-    let cluster = cluster(rule("shuffle-initial")).await;
+async fn w8_shuffle_initial_changes_the_order_and_nothing_else(wire: Wire) {
+    let cluster = cluster(doing("shuffle-initial", &[])).await;
     for n in 0..20 {
         send(&cluster, "POST", MAPS, &map(&format!("m{n:02}"))).await;
     }
-    let (_, answer) = watch(&cluster, "&resourceVersion=0", 22).await;
-    let seen = names(&answer);
-    let mut sorted = seen.clone();
+    let mut watch = wire.watch(&cluster, "&resourceVersion=0", 22).await;
+    let seen = watch.seen();
+    assert_eq!(seen.types(), vec!["ADDED"; 22]);
+    let mut sorted = seen.names();
     sorted.sort();
-    assert_eq!((seen.len(), sorted != seen), (22, true));
+    let expected: Vec<_> =
+        ["a".to_owned(), "b".to_owned()].into_iter().chain((0..20).map(|n| format!("m{n:02}"))).collect();
+    assert_eq!(sorted, expected);
+    assert_ne!(seen.names(), expected);
+    // What comes later is in order.
+    for name in ["y", "x", "z"] {
+        send(&cluster, "POST", MAPS, &map(name)).await;
+    }
+    assert_eq!(watch.lines(25).await.names()[22..], ["y", "x", "z"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w9_tamper_frame_drops_doubles_and_swaps() {
-    let of = |how: &str| rule(Fault::new("tamper-frame").knob("how", how));
-    for (how, expected) in [("drop", &["b", "c"][..]), ("duplicate", &["a", "a", "b"]), ("reorder", &["b", "a"])] {
-        let cluster = cluster(of(how)).await;
+async fn w9_tamper_frame_drops_doubles_and_swaps(wire: Wire) {
+    for (how, expected) in
+        [("drop", &["b", "c"][..]), ("duplicate", &["a", "a", "b", "c"]), ("reorder", &["b", "a", "c"])]
+    {
+        let cluster = cluster(doing("tamper-frame", &[("how", how)])).await;
         send(&cluster, "POST", MAPS, &map("c")).await;
-        let (_, answer) = watch(&cluster, "", expected.len()).await;
-        assert_eq!(names(&answer)[..expected.len()], *expected, "{how}");
+        assert_eq!(wire.watched(&cluster, "", expected.len()).await.names(), expected, "{how}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w10_odd_frame_is_well_formed_and_surprising() {
-    let of = |form: &str| cluster(rule(Fault::new("odd-frame").knob("form", form)));
-    let (_, wrong) = watch(&of("wrong-type").await, "", 2).await;
-    assert_eq!(types(&wrong), ["MODIFIED", "ADDED"]);
-    let (_, never) = watch(&of("unknown-delete").await, "", 3).await;
-    assert_eq!((types(&never)[0].as_str(), names(&never)[0].as_str()), ("DELETED", "a-that-never-was"));
-    let (_, partial) = watch(&of("partial-metadata").await, "", 2).await;
-    assert!(!partial.text().lines().next().unwrap().contains("\"uid\""));
-    let (_, unknown) = watch(&of("unknown-field").await, "", 2).await;
-    assert!(unknown.text().contains("rehearsalUnknown"));
-    let list = get(&of("null-items").await, MAPS).await.json();
+async fn w10_odd_frame_is_well_formed_and_surprising(wire: Wire) {
+    let of = |form: &str| cluster(doing("odd-frame", &[("form", form)]));
+    assert_eq!(wire.watched(&of("wrong-type").await, "", 2).await.types(), ["MODIFIED", "ADDED"]);
+    let never = wire.watched(&of("unknown-delete").await, "", 3).await;
+    assert_eq!(never.types(), ["DELETED", "ADDED", "ADDED"]);
+    assert_eq!(never.names(), ["a-that-never-was", "a", "b"]);
+    let partial = wire.watched(&of("partial-metadata").await, "", 2).await.text();
+    let lines: Vec<_> = partial.lines().map(|line| line.contains("\"uid\"")).collect();
+    assert_eq!(lines, [false, true], "{partial}");
+    assert!(wire.watched(&of("unknown-field").await, "", 2).await.text().contains("rehearsalUnknown"));
+    let list = wire.get(&of("null-items").await, MAPS).await.json();
     assert!(list["items"].is_null() && list["kind"] == "ConfigMapList");
-    assert!(get(&of("unknown-field").await, MAPS).await.json()["items"][0]["rehearsalUnknown"].is_object());
+    assert!(wire.get(&of("unknown-field").await, MAPS).await.json()["items"][0]["rehearsalUnknown"].is_object());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn w11_truncated_frame_is_half_a_line_and_the_end() {
-    let cluster = cluster(rule(Fault::new("truncated-frame").knob("afterFrames", 1u64))).await;
-    let (_, answer) = watch(&cluster, "", 9).await;
-    assert!(answer.is_terminated());
-    let text = answer.text();
+async fn w11_truncated_frame_is_half_a_line_and_the_end(wire: Wire) {
+    let half = cluster(doing("truncated-frame", &[("afterFrames", "1")])).await;
+    let seen = wire.watched(&half, "", 9).await;
+    let text = seen.text();
     let last = text.lines().last().unwrap();
-    assert_eq!(types(&answer).len(), 1);
+    assert_eq!((seen.types().len(), seen.lines(), seen.end), (1, 1, End::Proper));
     assert!(last.starts_with("{\"type\":\"ADDED\"") && !text.ends_with('\n'), "{last}");
-    let (text, proper) = over_http2(rule(Fault::new("truncated-frame").knob("bytes", 5u64))).await;
-    assert_eq!((text.as_str(), proper), ("{\"typ", true));
+    let five = cluster(doing("truncated-frame", &[("bytes", "5")])).await;
+    let seen = wire.watched(&five, "", 9).await;
+    assert_eq!((seen.text().as_str(), seen.end), ("{\"typ", End::Proper));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn b4_inject_frame_comes_before_the_others() {
+async fn b4_inject_frame_comes_before_the_others(wire: Wire) {
     let line = r#"{"type":"PARTY","object":{}}"#;
-    let cluster = cluster(rule(Fault::new("inject-frame").knob("line", line))).await;
-    let (_, answer) = watch(&cluster, "", 3).await;
-    assert_eq!(types(&answer), ["PARTY", "ADDED", "ADDED"]);
+    let cluster = cluster(doing("inject-frame", &[("line", line)])).await;
+    let seen = wire.watched(&cluster, "", 3).await;
+    assert_eq!((seen.types(), seen.end), (["PARTY", "ADDED", "ADDED"].map(str::to_owned).to_vec(), End::Open));
+    assert_eq!(seen.text().lines().next(), Some(line));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_at_frames_know_the_object_and_the_event() {
-    use rehearsal::faults::Plan;
-    let cluster = Cluster::builder().controllers(rehearsal::Controllers::none()).start().await.unwrap();
+    let cluster = bare(Cluster::builder()).await;
     let plan = Plan::seed(1)
         .rule(
             Rule::new("lost")
@@ -273,14 +257,13 @@ async fn rules_at_frames_know_the_object_and_the_event() {
                 .fault("too-many-inflight"),
         );
     let guard = cluster.faults().arm(&plan).unwrap();
-    let (mut stream, head) = watch(&cluster, "", 0).await;
-    assert_eq!(get(&cluster, MAPS).await.code(), 200);
+    let mut watch = Wire::Http1.watch(&cluster, "", 0).await;
+    assert_eq!(Wire::Http1.get(&cluster, MAPS).await.code, 200);
     for name in ["a", "b", "c"] {
         send(&cluster, "POST", MAPS, &map(name)).await;
     }
-    let answer = more(&mut stream, head, 3).await;
-    assert_eq!(names(&answer), ["a", "b", "c"]);
-    assert_eq!(get(&cluster, MAPS).await.code(), 429);
+    assert_eq!(watch.lines(3).await.names(), ["a", "b", "c"]);
+    assert_eq!(Wire::Http1.get(&cluster, MAPS).await.code, 429);
     let journal = cluster.journal().entries();
     let watched = journal.iter().find(|entry| entry.uri.contains("watch=1")).unwrap();
     assert_eq!(watched.faults.firings()[0].rule, "lost");

@@ -1,85 +1,75 @@
 //! Family U: writes whose outcome the client cannot know.
 
-use crate::peer::{Ending, Http2, MAPS, cluster, connect, get, http2, is_silent, map, request, rule, send, watch};
-use rehearsal::Cluster;
-use rehearsal::faults::{Fault, Rule};
-use tokio::io::AsyncWriteExt as _;
+use crate::peer::{Client, End, MAPS, Wire, advancing, cluster, doing, map, rule, send, with};
+use rehearsal::{Clock, Cluster};
 
-/// What a client sees of a create that is lost, for each form of losing; whether the object is there afterwards.
-async fn lost(fault: &str) -> Vec<bool> {
-    let mut stored = Vec::new();
+crate::proof::wire_tests! {
+    u1_response_lost_has_stored_the_write: Http1, Http2;
+    u1_the_event_of_a_lost_write_is_seen_by_others: Http1, Http2;
+    u2_request_lost_has_stored_nothing: Http1, Http2;
+    u3_late_commit_answers_first_and_stores_later: Http1, Http2;
+}
+
+/// A Status without kind, as the timeout filter writes it.
+const TIMEOUT: &str = "{\"metadata\":{},\"status\":\"Failure\"";
+
+/// Checks what a client sees of a create that is lost, in each form of losing, and whether the object is there afterwards.
+async fn lost(wire: Wire, fault: &str, stored: bool) {
     for form in ["reset", "eof", "half-open", "timeout"] {
-        let cluster = cluster(rule(Fault::new(fault).knob("form", form)).verb("create")).await;
-        let mut stream = connect(&cluster).await;
-        stream.write_all(&request("POST", MAPS, &map("c"))).await.unwrap();
-        match form {
-            "half-open" => {
-                cluster.faults().fired("it", 1).await.unwrap();
-                assert!(is_silent(&mut stream).await);
-            }
-            "timeout" => {
-                let answer = crate::peer::exchange(&mut stream, b"").await;
-                assert_eq!(answer.code(), 504);
-                assert!(answer.text().starts_with("{\"metadata\":{},\"status\":\"Failure\""));
-            }
-            _ => {
-                let answer = crate::peer::read_to_end(&mut stream).await;
-                let ending = if form == "eof" { Ending::Eof } else { Ending::Reset };
-                assert_eq!((answer.raw.len(), answer.ending), (0, ending), "{form}");
+        let cluster = cluster(doing(fault, &[("form", form)]).verb("create")).await;
+        let mut running = wire.begin(&cluster, "POST", MAPS, &map("c")).await;
+        if form == "half-open" {
+            let rule = if stored { "u1" } else { "u2" };
+            cluster.faults().fired(rule, 1).await.unwrap();
+            assert!(running.is_silent().await);
+            assert!(running.seen().is_nothing());
+        } else {
+            let seen = running.all().await;
+            match form {
+                "timeout" => {
+                    assert_eq!((seen.code, seen.end), (504, End::Proper));
+                    assert!(seen.text().starts_with(TIMEOUT), "{}", seen.text());
+                }
+                "eof" => assert_eq!((seen.is_nothing(), seen.end), (true, End::Eof)),
+                _ => assert_eq!((seen.is_nothing(), seen.end), (true, End::Reset)),
             }
         }
-        stored.push(get(&cluster, &format!("{MAPS}/c")).await.code() == 200);
-        let mut h2: Http2<_> = http2(&cluster).await;
-        h2.send("POST", MAPS, &map("d")).await;
-        if matches!(form, "reset" | "eof") {
-            assert_ne!(h2.rest().await.1, Ending::Open);
-            stored.push(get(&cluster, &format!("{MAPS}/d")).await.code() == 200);
-        }
+        let code = wire.get(&cluster, &format!("{MAPS}/c")).await.code;
+        assert_eq!(code, if stored { 200 } else { 404 }, "{form}");
     }
-    stored
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn u1_response_lost_has_stored_the_write() {
-    assert_eq!(lost("response-lost").await, [true; 6]);
+async fn u1_response_lost_has_stored_the_write(wire: Wire) {
+    lost(wire, "response-lost", true).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn u2_request_lost_has_stored_nothing() {
-    assert_eq!(lost("request-lost").await, [false; 6]);
+async fn u2_request_lost_has_stored_nothing(wire: Wire) {
+    lost(wire, "request-lost", false).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn u1_the_event_of_a_lost_write_is_seen_by_others() {
-    let cluster = cluster(rule("response-lost").verb("patch")).await;
-    let (mut stream, _) = watch(&cluster, "&resourceVersion=0", 2).await;
-    let bytes = format!(
-        "PATCH {MAPS}/a HTTP/1.1\r\nHost: x\r\nContent-Type: application/merge-patch+json\r\nContent-Length: 26\r\n\r\n{{\"data\":{{\"text\":\"patched\"}}}}"
-    );
-    let bytes = bytes.replace("Content-Length: 26", "Content-Length: 27");
-    assert_eq!(crate::peer::exchange(&mut connect(&cluster).await, bytes.as_bytes()).await.ending, Ending::Reset);
-    let event = crate::peer::read_while(&mut stream, |answer| !answer.raw.ends_with(b"\n\r\n")).await;
-    assert!(String::from_utf8_lossy(&event.raw).contains("patched"));
+async fn u1_the_event_of_a_lost_write_is_seen_by_others(wire: Wire) {
+    let cluster = cluster(doing("response-lost", &[]).verb("patch")).await;
+    let mut watch = wire.watch(&cluster, "&resourceVersion=0", 2).await;
+    let patch = [("Content-Type", "application/merge-patch+json")];
+    let client = Client::open(&cluster, wire).await;
+    let body = r#"{"data":{"text":"patched"}}"#;
+    let seen = client.begin("PATCH", &format!("{MAPS}/a"), &patch, body).await.all().await;
+    assert_eq!((seen.is_nothing(), seen.end), (true, End::Reset));
+    assert!(watch.lines(3).await.text().contains("patched"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn u3_late_commit_answers_first_and_stores_later() {
-    let clock = rehearsal::Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
-    let cluster = crate::peer::with(
-        Cluster::builder().clock(clock.clone()),
-        Rule::new("it").verb("create").fault(Fault::new("late-commit").knob("after", "5s")),
-    )
-    .await;
-    let (mut stream, _) = watch(&cluster, "&resourceVersion=0", 2).await;
-    let answer = send(&cluster, "POST", MAPS, &map("c")).await;
-    assert_eq!(answer.code(), 504);
-    assert!(answer.text().starts_with("{\"metadata\":{}"));
-    assert_eq!(get(&cluster, &format!("{MAPS}/c")).await.code(), 404);
-    assert!(is_silent(&mut stream).await);
-    assert!(clock.advance(jiff::SignedDuration::from_secs(6)));
-    let event = crate::peer::read_while(&mut stream, |answer| !answer.raw.ends_with(b"\n\r\n")).await;
-    assert!(String::from_utf8_lossy(&event.raw).contains("\"name\":\"c\""));
-    assert_eq!(get(&cluster, &format!("{MAPS}/c")).await.code(), 200);
+async fn u3_late_commit_answers_first_and_stores_later(wire: Wire) {
+    let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
+    let rule = doing("late-commit", &[("after", "5s")]).verb("create");
+    let cluster = with(Cluster::builder().clock(clock.clone()), rule).await;
+    let mut watch = wire.watch(&cluster, "&resourceVersion=0", 2).await;
+    let seen = wire.send(&cluster, "POST", MAPS, &map("c")).await;
+    assert_eq!((seen.code, seen.end), (504, End::Proper));
+    assert!(seen.text().starts_with(TIMEOUT), "{}", seen.text());
+    assert_eq!(wire.get(&cluster, &format!("{MAPS}/c")).await.code, 404);
+    assert!(watch.is_silent().await);
+    assert_eq!(advancing(&clock, watch.lines(3)).await.names(), ["a", "b", "c"]);
+    assert_eq!(wire.get(&cluster, &format!("{MAPS}/c")).await.code, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -214,10 +214,10 @@ async fn four_mebibytes_are_too_large() {
     victim.is_well().await;
 }
 
+/// That their cost grows no faster than they do is measured in `benches/server.rs`.
 #[tokio::test(flavor = "multi_thread")]
-async fn wide_documents_take_no_longer_than_their_size_asks() {
+async fn wide_documents_are_answered_or_refused() {
     let victim = Victim::start().await;
-    let started = std::time::Instant::now();
     let (long, many) = ("k".repeat(1 << 20), vec!["0"; 500_000].join(","));
     let long_key = in_config_map(&format!(r#"{{"{long}":[{many}]}}"#));
     let members: String = (0..100_000).map(|i| format!(r#""k{}":"","#, i % 50_000)).collect();
@@ -237,7 +237,6 @@ async fn wide_documents_take_no_longer_than_their_size_asks() {
             assert!(answer.code < 500, "{media}: {} {:.300}", answer.code, answer.text());
         }
     }
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     victim.is_well().await;
 }
 

@@ -30,8 +30,20 @@ async fn our_client_is_safe_and_loses_points_only_where_client_go_does() {
     let card = card(&[]).await;
     let safety = card.class(Class::Safety);
     assert!(safety.judged > 30 && safety.met == safety.judged, "{:?}", failures(&card));
-    // Flat waits, and a busy loop where the server says zero.
-    let known = ["throttled-fleet/scatters", "retry-after-zero/no-hot-loop"];
+    let known = [
+        // Flat waits, and a busy loop where the server says zero.
+        "throttled-fleet/scatters",
+        "retry-after-zero/no-hot-loop",
+        // A write is repeated when it is told to come back, and nobody says that its outcome is unknown.
+        "told-back-create/no-duplicate",
+        "told-back-named/does-not-blame-itself",
+        "lost-answer-reset/tells-that-it-cannot-know",
+        "hanging-create/tells-that-it-cannot-know",
+        // A 401 is given back, and a token file is read once a minute.
+        "plugin-renewal/repeats-itself",
+        "token-file/recovers",
+        "token-file/repeats-itself",
+    ];
     let unknown: Vec<_> = failures(&card).into_iter().filter(|f| !known.contains(&f.as_str())).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::overload::{FlowDistinguisher, LimitResponse, Limits};
 use crate::reply::Reply;
 use crate::rng::Dice;
 use crate::units::{self, Offset, Wait};
@@ -327,6 +328,18 @@ pub enum Action {
     Respond {
         /// Which.
         reply: Reply,
+    },
+    /// The request needs a seat of the rule's priority level before it is handled.
+    Overload {
+        /// What becomes of it without one.
+        response: LimitResponse,
+        /// Seats and queues.
+        limits: Limits,
+        /// How long it waits at most.
+        #[serde(with = "units::text")]
+        wait_limit: Duration,
+        /// What tells flows apart.
+        flows: FlowDistinguisher,
     },
     /// A `Warning: 299` header on the answer.
     Warn {

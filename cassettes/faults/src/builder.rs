@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::action::Stage;
+use crate::event::EventPattern;
 use crate::facts::{EventType, Protocol};
 use crate::plan::{Fault, Rule, Then};
-use crate::schedule::{EventPattern, Per, Trigger, Window};
+use crate::schedule::{Per, Trigger, Window};
 use crate::units::duration_text;
 
 macro_rules! lists {
@@ -27,6 +28,13 @@ impl Rule {
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), ..Self::default() }
+    }
+
+    /// The set that states of a scenario know the rule by. Default: its id.
+    #[must_use]
+    pub fn set(mut self, set: impl Into<String>) -> Self {
+        self.set = Some(set.into());
+        self
     }
 
     lists! {
@@ -64,14 +72,36 @@ impl Rule {
     /// A label of the object; value a glob.
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.when.labels.insert(key.into(), value.into());
+        self.when.object.labels.insert(key.into(), value.into());
         self
     }
 
-    /// A member of the object by dotted path (`spec.containers.0.image`); value a glob, `*` for being there.
+    /// A label selector that the object meets, as kubectl writes it: `app in (a,b),!canary`.
+    #[must_use]
+    pub fn label_selector(mut self, selector: impl Into<String>) -> Self {
+        self.when.object.label_selector.push(selector.into());
+        self
+    }
+
+    /// A field selector that the object meets: `spec.nodeName=a,status.phase!=Running`, by any member of it.
+    #[must_use]
+    pub fn field_selector(mut self, selector: impl Into<String>) -> Self {
+        self.when.object.field_selector.push(selector.into());
+        self
+    }
+
+    /// A member of the object by dotted path (`spec.containers.0.image`) or JSONPath (`$.spec.containers[*].image`, or as
+    /// for kubectl `{.spec.containers[*].image}`), of which one match is enough; value a glob, `*` for being there.
     #[must_use]
     pub fn object(mut self, path: impl Into<String>, value: impl Into<String>) -> Self {
-        self.when.object.insert(path.into(), value.into());
+        self.when.object.members.insert(path.into(), value.into());
+        self
+    }
+
+    /// A JSONPath filter expression that holds of the object: `@.spec.replicas > 3 && @.status.phase == 'Running'`.
+    #[must_use]
+    pub fn filter(mut self, expression: impl Into<String>) -> Self {
+        self.when.object.filter.push(expression.into());
         self
     }
 
@@ -157,9 +187,22 @@ impl Rule {
 
     /// Only once a watch was sent such an event; name and namespace are globs, empty for any.
     #[must_use]
-    pub fn after_event(mut self, event: EventType, resource: &str, namespace: &str, name: &str) -> Self {
-        let [resource, namespace, name] = [resource, namespace, name].map(str::to_owned);
-        self.schedule.trigger = Some(Trigger::Event(EventPattern { resource, namespace, name, event: Some(event) }));
+    pub fn after_event(self, event: EventType, resource: &str, namespace: &str, name: &str) -> Self {
+        let pattern = EventPattern::of(event).resource(resource).namespace(namespace).name(name);
+        self.after_seen(pattern)
+    }
+
+    /// Only once a watch was sent an event of that pattern.
+    #[must_use]
+    pub fn after_seen(mut self, event: EventPattern) -> Self {
+        self.schedule.trigger = Some(Trigger::Event(event));
+        self
+    }
+
+    /// Only once no request that the rule is about has come for this long.
+    #[must_use]
+    pub fn after_idle(mut self, wait: Duration) -> Self {
+        self.schedule.trigger = Some(Trigger::Idle(wait));
         self
     }
 

@@ -5,21 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::action::Action;
 use crate::check::Prepared;
 use crate::counters::{Counters, Turns};
 use crate::error::PlanError;
+use crate::event::EventMatcher;
 use crate::explain::Why;
 use crate::facts::{ConnectionFacts, FrameFacts, RequestFacts};
-use crate::glob::Pattern;
-use crate::matcher::{Moment, Subject, split_resource};
+use crate::matcher::{Looks, Moment, Subject};
 use crate::plan::Plan;
 use crate::report::{Report, RuleReport};
 use crate::rng::Dice;
-use crate::schedule::{EventPattern, Per, Trigger};
+use crate::scenes::Scenes;
+use crate::schedule::{Per, Trigger};
 use crate::scope;
 use crate::verdict::{Firing, Verdict};
 
@@ -28,10 +29,12 @@ use crate::verdict::{Firing, Verdict};
 pub struct Engine {
     seed: u64,
     rules: Vec<Entry>,
+    looks: Looks,
     index: Index,
     occurrences: Counters,
     repeats: Counters,
     turns: Turns,
+    scenes: Scenes,
     marks: RwLock<BTreeMap<String, Duration>>,
     recorded: Option<Recorded>,
 }
@@ -41,25 +44,62 @@ const _: () = {
     shareable::<Engine>();
 };
 
-/// Recorded actions by rule, request and repeat.
-type Recorded = HashMap<(String, String, u64), Vec<Action>>;
+/// Recorded actions, and the state that armed the rule, by rule, request and repeat.
+type Recorded = HashMap<(String, String, u64), (Vec<Action>, Option<String>)>;
 
 #[derive(Debug)]
 struct Entry {
     rule: Prepared,
     /// Position of the rule that this one waits for.
     after: Option<usize>,
+    /// The event that it waits for.
+    event: Option<EventMatcher>,
     armed: AtomicBool,
     triggered: AtomicBool,
+    /// When a request last met the conditions, in nanoseconds; [`NEVER`] before the first.
+    asked: AtomicU64,
     matched: AtomicU64,
     fired: AtomicU64,
     shadowed: AtomicU64,
+    /// Firings by lane.
+    lanes: Mutex<BTreeMap<String, u64>>,
 }
 
+const NEVER: u64 = u64::MAX;
+
 impl Entry {
+    fn new(rule: Prepared, after: Option<usize>) -> Self {
+        let event = match &rule.schedule.trigger {
+            Some(Trigger::Event(pattern)) => Some(EventMatcher::new(pattern)),
+            _ => None,
+        };
+        Self {
+            rule,
+            after,
+            event,
+            armed: AtomicBool::new(true),
+            triggered: AtomicBool::new(false),
+            asked: AtomicU64::new(NEVER),
+            matched: AtomicU64::new(0),
+            fired: AtomicU64::new(0),
+            shadowed: AtomicU64::new(0),
+            lanes: Mutex::default(),
+        }
+    }
+
+    /// Notes that a request met the conditions, and whether none had for as long as the rule waits for.
+    fn asked_at(&self, now: Duration) {
+        let Some(Trigger::Idle(wait)) = &self.rule.schedule.trigger else { return };
+        let nanos = u64::try_from(now.as_nanos()).unwrap_or(NEVER - 1);
+        let last = self.asked.swap(nanos, Ordering::AcqRel);
+        if last != NEVER && u128::from(nanos.saturating_sub(last)) >= wait.as_nanos() {
+            self.triggered.store(true, Ordering::Release);
+        }
+    }
+
     /// Whether the conditions hold. Apart from the rest because nearly every answer is no.
     fn is_about(&self, subject: &Subject<'_>) -> bool {
-        self.rule.matcher.may_match(subject) && self.rule.matcher.mismatch(subject).is_none()
+        self.rule.matcher.mismatch(subject).is_none()
     }
 
     /// The same with a reason. Only needed when every rule is asked, also those of other occasions.
@@ -73,7 +113,7 @@ impl Entry {
 }
 
 impl Engine {
-    pub(crate) fn new(seed: u64, prepared: Vec<Prepared>) -> Self {
+    pub(crate) fn new(seed: u64, prepared: Vec<Prepared>, scenes: Scenes) -> Self {
         let position = |id: &str| prepared.iter().position(|rule| rule.id == id);
         let afters: Vec<_> = prepared
             .iter()
@@ -83,22 +123,16 @@ impl Engine {
             })
             .collect();
         let index = Index::new(&prepared);
-        let entry = |(rule, after)| Entry {
-            rule,
-            after,
-            armed: AtomicBool::new(true),
-            triggered: AtomicBool::new(false),
-            matched: AtomicU64::new(0),
-            fired: AtomicU64::new(0),
-            shadowed: AtomicU64::new(0),
-        };
+        let looks = Looks::new(prepared.iter().map(|rule| &rule.when));
         Self {
             seed,
-            rules: prepared.into_iter().zip(afters).map(entry).collect(),
+            rules: prepared.into_iter().zip(afters).map(|(rule, after)| Entry::new(rule, after)).collect(),
+            looks,
             index,
             occurrences: Counters::default(),
             repeats: Counters::default(),
             turns: Turns::default(),
+            scenes,
             marks: RwLock::default(),
             recorded: None,
         }
@@ -111,7 +145,8 @@ impl Engine {
     /// The plan is refused, as by [`Plan::compile`].
     pub fn from_firings(plan: &Plan, firings: &[Firing]) -> Result<Self, PlanError> {
         let key = |firing: &Firing| (firing.rule.clone(), firing.request.clone(), firing.repeat);
-        let recorded = firings.iter().map(|firing| (key(firing), firing.actions.clone())).collect();
+        let recorded =
+            firings.iter().map(|firing| (key(firing), (firing.actions.clone(), firing.state.clone()))).collect();
         Ok(Self { recorded: Some(recorded), ..plan.compile()? })
     }
 
@@ -134,7 +169,7 @@ impl Engine {
         let facts = frame.as_request();
         let verdict = self.ask(&Subject::new(Moment::Frame, &facts, Some(frame.event)), now, None);
         // After the asking, so that a rule does not fire on the very event it waits for.
-        self.observe(frame);
+        self.observe(frame, now);
         verdict
     }
 
@@ -142,9 +177,8 @@ impl Engine {
     /// one.
     #[must_use]
     pub fn looks_at_frames(&self) -> bool {
-        self.rules.iter().any(|entry| {
-            entry.rule.moment() == Moment::Frame || matches!(entry.rule.schedule.trigger, Some(Trigger::Event(_)))
-        })
+        let looks = |entry: &Entry| entry.rule.moment() == Moment::Frame || entry.event.is_some();
+        self.rules.iter().any(looks) || self.scenes.looks_at_frames()
     }
 
     /// Whether a rule has conditions on the object of a request, so that it must be found for it.
@@ -167,7 +201,7 @@ impl Engine {
                 entry.rule.actions.iter().any(closes)
                     && entry.armed.load(Ordering::Acquire)
                     && entry.is_about(&subject)
-                    && self.gates(entry, now).is_ok()
+                    && (self.recorded.is_some() || self.gates(position, entry, now).is_ok())
                     && self.would_pick(position, entry, &subject, now)
             },
         )
@@ -205,9 +239,23 @@ impl Engine {
         Some(entry.armed.load(Ordering::Acquire))
     }
 
-    /// Sets a mark: windows and triggers that name it count from `now`.
+    /// How often a rule has fired for the requests of a lane; `None` when there is no such rule.
+    #[must_use]
+    pub fn fired_in(&self, rule: &str, lane: &str) -> Option<u64> {
+        let entry = self.rules.iter().find(|entry| entry.rule.id == rule)?;
+        Some(entry.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(lane).copied().unwrap_or(0))
+    }
+
+    /// The scenarios of the plan, by name, and the state that each was in when it was last asked about.
+    #[must_use]
+    pub fn scenarios(&self) -> Vec<(String, String)> {
+        self.scenes.current()
+    }
+
+    /// Sets a mark: windows and triggers that name it count from `now`, states that wait for it end.
     pub fn mark(&self, name: &str, now: Duration) {
         self.marks.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), now);
+        self.scenes.mark(name, now);
     }
 
     /// Switches a rule on again. Says whether there is such a rule.
@@ -228,23 +276,21 @@ impl Engine {
     /// What has fired so far, and what has not.
     #[must_use]
     pub fn report(&self) -> Report {
-        let row = |entry: &Entry| RuleReport {
+        let row = |(position, entry): (usize, &Entry)| RuleReport {
             rule: entry.rule.id.clone(),
             matched: entry.matched.load(Ordering::Relaxed),
             fired: entry.fired.load(Ordering::Relaxed),
             shadowed: entry.shadowed.load(Ordering::Relaxed),
+            waits_for: self.scenes.waits(position).map(|why| why.to_string()),
         };
-        Report { seed: self.seed, rules: self.rules.iter().map(row).collect() }
+        Report { seed: self.seed, rules: self.rules.iter().enumerate().map(row).collect() }
     }
 
-    fn observe(&self, frame: &FrameFacts<'_>) {
-        for entry in &self.rules {
-            if let Some(Trigger::Event(pattern)) = &entry.rule.schedule.trigger
-                && sees(pattern, frame)
-            {
-                entry.triggered.store(true, Ordering::Release);
-            }
+    fn observe(&self, frame: &FrameFacts<'_>, now: Duration) {
+        for entry in self.rules.iter().filter(|entry| entry.event.as_ref().is_some_and(|event| event.sees(frame))) {
+            entry.triggered.store(true, Ordering::Release);
         }
+        self.scenes.observe(frame, now);
     }
 
     /// Asks every rule that could match; with `trace`, every rule at all, and says why each did not fire.
@@ -266,6 +312,9 @@ impl Engine {
             self.index.candidates(subject)
         };
         for &position in candidates {
+            if trace.is_none() && !subject.may_be_of(&self.looks, position) {
+                continue;
+            }
             let Some(entry) = self.rules.get(position) else { continue };
             if trace.is_none() && !entry.is_about(subject) {
                 continue;
@@ -315,11 +364,12 @@ impl Engine {
         if let Some(recorded) = &self.recorded {
             return self.repeated(recorded, entry, subject, now, repeat);
         }
-        self.gates(entry, now)?;
+        entry.asked_at(now);
+        self.gates(position, entry, now)?;
         let per = rule.schedule.per();
         let scope = if per == Per::Object { identity } else { scope::hash(subject, per) };
         let dice = Dice::new(self.seed, &rule.id, scope, identity, repeat);
-        let (occurrence, firing) = self.occurrences.count(position, scope, |tally| {
+        let (occurrence, firing, state) = self.occurrences.count(position, scope, |tally| {
             let occurrence = tally.seen;
             pick(rule, tally, now, &dice)?;
             if let Some(by) = settled_by {
@@ -327,16 +377,17 @@ impl Engine {
                 entry.shadowed.fetch_add(1, Ordering::Relaxed);
                 return Err(Why::Shadowed(by.to_owned()));
             }
+            let state = self.scenes.fire(position, now)?;
             tally.fired += 1;
             tally.last_fired = Some(now);
-            Ok((occurrence, tally.fired))
+            Ok((occurrence, tally.fired, state))
         })?;
         let actions = rule.actions.iter().map(|action| action.resolve(&dice, firing)).collect();
-        Ok(self.fire(entry, subject, now, occurrence, repeat, actions))
+        Ok(self.fire(entry, subject, now, (occurrence, repeat), (actions, state)))
     }
 
-    /// Whether the rule is triggered and its window open.
-    fn gates(&self, entry: &Entry, now: Duration) -> Result<(), Why> {
+    /// Whether the rule is triggered, its window open, and its scenario in a state that names it.
+    fn gates(&self, position: usize, entry: &Entry, now: Duration) -> Result<(), Why> {
         let marked = |name: &str| self.marks.read().unwrap_or_else(PoisonError::into_inner).get(name).copied();
         let triggered = match &entry.rule.schedule.trigger {
             None => true,
@@ -345,14 +396,14 @@ impl Engine {
                 after.is_some_and(|after| after.fired.load(Ordering::Acquire) > 0)
             }
             Some(Trigger::Mark(name)) => marked(name).is_some_and(|at| at <= now),
-            Some(Trigger::Event(_)) => entry.triggered.load(Ordering::Acquire),
+            Some(Trigger::Event(_) | Trigger::Idle(_)) => entry.triggered.load(Ordering::Acquire),
         };
         if !triggered {
             return Err(Why::NotTriggered);
         }
         match &entry.rule.schedule.window {
             Some(window) if !window.is_open(now, marked) => Err(Why::OutsideWindow),
-            _ => Ok(()),
+            _ => self.scenes.admit(position, now),
         }
     }
 
@@ -365,8 +416,8 @@ impl Engine {
         repeat: u64,
     ) -> Result<Firing, Why> {
         let key = (entry.rule.id.clone(), scope::text(subject, Per::Object), repeat);
-        let actions = recorded.get(&key).ok_or(Why::NotRecorded)?.clone();
-        Ok(self.fire(entry, subject, now, repeat, repeat, actions))
+        let recorded = recorded.get(&key).ok_or(Why::NotRecorded)?.clone();
+        Ok(self.fire(entry, subject, now, (repeat, repeat), recorded))
     }
 
     fn fire(
@@ -374,11 +425,13 @@ impl Engine {
         entry: &Entry,
         subject: &Subject<'_>,
         now: Duration,
-        occurrence: u64,
-        repeat: u64,
-        actions: Vec<Action>,
+        (occurrence, repeat): (u64, u64),
+        (actions, state): (Vec<Action>, Option<String>),
     ) -> Firing {
         entry.fired.fetch_add(1, Ordering::Release);
+        let mut lanes = entry.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        *lanes.entry(subject.facts.lane.to_owned()).or_default() += 1;
+        drop(lanes);
         for action in &actions {
             if let Action::Mark { name } = action {
                 self.mark(name, now);
@@ -390,6 +443,7 @@ impl Engine {
             occurrence,
             request: scope::text(subject, Per::Object),
             repeat,
+            state,
             at: now,
             stage: entry.rule.stage,
             actions,
@@ -413,16 +467,6 @@ fn pick(rule: &Prepared, tally: &crate::counters::Tally, now: Duration, dice: &D
         Some(p) if p < 1.0 && dice.unit("p") >= p => Err(Why::Dice(dice.unit("p"))),
         _ => Ok(()),
     }
-}
-
-fn sees(pattern: &EventPattern, frame: &FrameFacts<'_>) -> bool {
-    let glob = |wanted: &str, found: &str| wanted.is_empty() || Pattern::new(wanted).matches(found);
-    let (resource, group) = split_resource(&pattern.resource);
-    pattern.event.is_none_or(|event| event == frame.event)
-        && (resource.is_empty() || resource == frame.request.resource)
-        && group.is_none_or(|group| group == frame.request.group)
-        && glob(&pattern.namespace, frame.namespace)
-        && glob(&pattern.name, frame.name)
 }
 
 /// Which rules can be about a request, by verb and resource: most requests are about none of them.

@@ -25,6 +25,15 @@ pub enum Why {
     Disarmed,
     /// What it waits for has not happened.
     NotTriggered,
+    /// Its scenario is in another state.
+    OtherState {
+        /// The scenario.
+        scenario: String,
+        /// The rule set that a state must name for the rule to be armed.
+        wanted: String,
+        /// The state that the scenario is in.
+        current: String,
+    },
     /// Its window is not open.
     OutsideWindow,
     /// This occurrence is not one of those it asks for.
@@ -48,6 +57,9 @@ impl fmt::Display for Why {
             Self::Mismatch(field) => write!(f, "`{field}` does not match"),
             Self::Disarmed => f.write_str("is switched off"),
             Self::NotTriggered => f.write_str("waits for what has not happened"),
+            Self::OtherState { scenario, wanted, current } => {
+                write!(f, "waits for state `{wanted}` of scenario `{scenario}`, which is in `{current}`")
+            }
             Self::OutsideWindow => f.write_str("its window is not open"),
             Self::Occurrence(n) => write!(f, "occurrence {n} is not asked for"),
             Self::Dice(drawn) => write!(f, "the dice show {drawn:.3}"),
@@ -103,11 +115,9 @@ impl fmt::Display for Explanation {
             writeln!(f, "{} {request}", duration_text(*at))?;
             for firing in firings {
                 let actions = serde_json::to_string(&firing.actions).unwrap_or_default();
-                writeln!(
-                    f,
-                    "  {} fires at {} (occurrence {}): {actions}",
-                    firing.rule, firing.stage, firing.occurrence
-                )?;
+                let state = firing.state.as_ref().map_or_else(String::new, |state| format!(", in state {state}"));
+                let Firing { rule, stage, occurrence, .. } = firing;
+                writeln!(f, "  {rule} fires at {stage} (occurrence {occurrence}{state}): {actions}")?;
             }
             for (rule, why) in silent {
                 writeln!(f, "  {rule}: {why}")?;

@@ -106,8 +106,15 @@ impl Default for RequestFacts<'_> {
 pub struct ConnectionFacts<'a> {
     /// The logical client, when it can be known that early (by listener or peer address); else empty.
     pub lane: &'a str,
-    /// Ordinal of the connection, from 1.
+    /// Ordinal of the connection among those of its listener, from 1.
     pub connection: u64,
+}
+
+/// A connection of nobody in particular, by its ordinal.
+impl From<u64> for ConnectionFacts<'_> {
+    fn from(connection: u64) -> Self {
+        Self { lane: "", connection }
+    }
 }
 
 /// One frame of a watch, about to be sent.

@@ -2,13 +2,16 @@
 //!
 //! Conditions of different kinds must all hold; of one kind, any of the listed values will do.
 
+mod look;
+
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+pub(crate) use self::look::{Looks, Sight};
 
 use crate::action::Stage;
 use crate::facts::{EventType, Protocol, RequestFacts};
 use crate::glob::Pattern;
+use crate::object::{ObjectConditions, ObjectMatcher};
 
 /// The Kubernetes verbs, and the methods of non-resource paths.
 pub(crate) const VERBS: [&str; 12] = [
@@ -62,8 +65,7 @@ pub(crate) struct When {
     pub(crate) method: Vec<String>,
     pub(crate) path: Vec<String>,
     pub(crate) header: BTreeMap<String, String>,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) object: BTreeMap<String, String>,
+    pub(crate) object: ObjectConditions,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) dry_run: Option<bool>,
     pub(crate) connection: Option<u64>,
@@ -77,33 +79,22 @@ pub(crate) struct Subject<'a> {
     pub(crate) facts: RequestFacts<'a>,
     pub(crate) event: Option<EventType>,
     verb: usize,
-    /// Prints of lane, namespace and name: a hundred rules about other objects are told by three numbers.
-    prints: [u64; 3],
+    sight: Sight,
 }
 
 impl<'a> Subject<'a> {
     pub(crate) fn new(moment: Moment, facts: &RequestFacts<'a>, event: Option<EventType>) -> Self {
-        let prints = [facts.lane, facts.namespace, facts.name].map(print);
-        Self { moment, facts: *facts, event, verb: verb_index(facts.verb), prints }
+        Self { moment, facts: *facts, event, verb: verb_index(facts.verb), sight: Sight::new(facts) }
     }
 
     /// The position of the verb, as [`verb_index`] gives it.
     pub(crate) fn verb(&self) -> usize {
         self.verb
     }
-}
 
-/// FNV-1a, never 0: equal texts have equal prints, and different ones nearly always differ.
-fn print(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-        | 1
-}
-
-/// The print of a condition that only one text meets; 0 for every other condition.
-fn print_of(condition: &[String]) -> u64 {
-    match condition {
-        [one] if !one.contains(['*', '?']) => print(one),
-        _ => 0,
+    /// Whether a closer look at a rule is worth while.
+    pub(crate) fn may_be_of(&self, looks: &Looks, rule: usize) -> bool {
+        looks.admit(rule, &self.sight) && looks.admit_members(rule, &self.sight, &self.facts)
     }
 }
 
@@ -129,13 +120,12 @@ impl From<Stage> for Moment {
 #[derive(Debug)]
 pub(crate) struct Matcher {
     pub(crate) verbs: VerbSet,
-    prints: [u64; 3],
     /// Resource and, when it was given, group.
     pub(crate) resources: Vec<(String, Option<String>)>,
     exact: Vec<(Part, Vec<String>)>,
     globs: Vec<(Part, Vec<Pattern>)>,
     headers: Vec<(String, Pattern)>,
-    members: Vec<(Vec<String>, Pattern)>,
+    object: ObjectMatcher,
     protocol: Option<Protocol>,
     dry_run: Option<bool>,
     connection: Option<u64>,
@@ -190,7 +180,7 @@ impl Part {
 impl Matcher {
     /// Whether there are conditions on the object itself.
     pub(crate) fn looks_at_objects(&self) -> bool {
-        !self.members.is_empty()
+        !self.object.is_empty()
     }
 
     /// `verbs` are those that both the rule and its faults are about.
@@ -208,18 +198,10 @@ impl Matcher {
             (Part::UserAgent, &when.user_agent),
             (Part::Path, &when.path),
         ];
-        let labels = when
-            .labels
-            .iter()
-            .map(|(key, value)| (vec!["metadata".to_owned(), "labels".to_owned(), key.clone()], Pattern::new(value)));
-        let members =
-            when.object.iter().map(|(path, value)| (path.split('.').map(str::to_owned).collect(), Pattern::new(value)));
         let any_resource = when.resource.iter().any(|resource| resource == "*");
         let resources = when.resource.iter().map(|resource| split_resource(resource));
         Self {
             verbs,
-            // Lanes are no globs; a star in the name of one only costs the longer look.
-            prints: [&when.lane, &when.namespace, &when.name].map(|condition| print_of(condition)),
             resources: if any_resource { Vec::new() } else { resources.collect() },
             exact: exact.into_iter().filter(|(_, v)| !v.is_empty()).map(|(part, v)| (part, v.clone())).collect(),
             globs: globs
@@ -228,18 +210,13 @@ impl Matcher {
                 .map(|(part, v)| (part, v.iter().map(|text| Pattern::new(text)).collect()))
                 .collect(),
             headers: when.header.iter().map(|(k, v)| (k.to_ascii_lowercase(), Pattern::new(v))).collect(),
-            members: labels.chain(members).collect(),
+            object: ObjectMatcher::new(&when.object),
             protocol: when.protocol,
             dry_run: when.dry_run,
             connection: when.connection,
             stream: when.stream,
             event: when.event.clone(),
         }
-    }
-
-    /// Whether a closer look is worth while. Never says no where [`Matcher::mismatch`] finds none.
-    pub(crate) fn may_match(&self, subject: &Subject<'_>) -> bool {
-        self.prints.iter().zip(&subject.prints).all(|(wanted, found)| *wanted == 0 || wanted == found)
     }
 
     /// The first field that does not match; `None` when all do. Cheap conditions come first.
@@ -266,27 +243,26 @@ impl Matcher {
 
     fn numbers(&self, subject: &Subject<'_>) -> Option<&'static str> {
         let facts = &subject.facts;
-        let checks = [
-            ("protocol", self.protocol.is_none_or(|p| p == facts.protocol)),
-            ("dryRun", self.dry_run.is_none_or(|d| d == facts.dry_run)),
-            ("connection", self.connection.is_none_or(|n| n == facts.connection)),
-            ("stream", self.stream.is_none_or(|n| n == facts.stream)),
-            ("type", self.event.is_empty() || subject.event.is_some_and(|event| self.event.contains(&event))),
-        ];
-        checks.into_iter().find(|(_, holds)| !holds).map(|(field, _)| field)
+        if self.protocol.is_some_and(|protocol| protocol != facts.protocol) {
+            Some("protocol")
+        } else if self.dry_run.is_some_and(|dry_run| dry_run != facts.dry_run) {
+            Some("dryRun")
+        } else if self.connection.is_some_and(|n| n != facts.connection) {
+            Some("connection")
+        } else if self.stream.is_some_and(|n| n != facts.stream) {
+            Some("stream")
+        } else if !self.event.is_empty() && !subject.event.is_some_and(|event| self.event.contains(&event)) {
+            Some("type")
+        } else {
+            None
+        }
     }
 
     fn inside(&self, facts: &RequestFacts<'_>) -> Option<&'static str> {
         let header = |(name, wanted): &(String, Pattern)| {
             facts.headers.iter().any(|(key, value)| key.eq_ignore_ascii_case(name) && wanted.matches(value))
         };
-        let member = |(path, wanted): &(Vec<String>, Pattern)| {
-            facts.object.and_then(|object| at(object, path)).is_some_and(|found| scalar_matches(found, wanted))
-        };
-        if !self.headers.iter().all(header) {
-            return Some("header");
-        }
-        if self.members.iter().all(member) { None } else { Some("object") }
+        if self.headers.iter().all(header) { self.object.mismatch(facts.object) } else { Some("header") }
     }
 }
 
@@ -299,26 +275,6 @@ pub(crate) fn split_resource(text: &str) -> (String, Option<String>) {
     match text.split_once('.') {
         Some((resource, group)) => (resource.to_owned(), Some(group.to_owned())),
         None => (text.to_owned(), None),
-    }
-}
-
-/// The member at a dotted path; list items are numbered from 0.
-fn at<'v>(object: &'v Value, path: &[String]) -> Option<&'v Value> {
-    path.iter().try_fold(object, |value, step| match value {
-        Value::Object(map) => map.get(step),
-        Value::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
-        _ => None,
-    })
-}
-
-fn scalar_matches(found: &Value, wanted: &Pattern) -> bool {
-    match found {
-        Value::String(text) => wanted.matches(text),
-        Value::Number(number) => wanted.matches(&number.to_string()),
-        Value::Bool(truth) => wanted.matches(if *truth { "true" } else { "false" }),
-        Value::Null => wanted.matches(""),
-        // A list or a map has no text, so only `*` (it is there) can match it.
-        _ => *wanted == Pattern::Any,
     }
 }
 
@@ -349,8 +305,7 @@ impl When {
         ];
         lists.into_iter().all(|(mine, theirs)| list(mine, theirs))
             && map(&self.header, &other.header)
-            && map(&self.labels, &other.labels)
-            && map(&self.object, &other.object)
+            && self.object.covers(&other.object)
             && one(self.protocol, other.protocol)
             && one(self.dry_run, other.dry_run)
             && one(self.connection, other.connection)

@@ -1,5 +1,7 @@
 //! From the nodes of a plan file to a plan. Complains about unknown fields and wrong shapes, not about sense.
 
+mod scenarios;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,14 +10,14 @@ use crate::catalog;
 use crate::error::{Complaint, Path, ProblemKind};
 use crate::matcher::When;
 use crate::plan::{Byzantine, Fault, Lane, Plan, Rule};
-use crate::schedule::{EventPattern, Schedule, Trigger, Window};
+use crate::schedule::{Schedule, Trigger, Window};
 use crate::units::parse_duration;
 use crate::words::{Word, nearest};
 use crate::yaml::Node;
 
-const PLAN: [&str; 4] = ["seed", "byzantine", "lanes", "rules"];
-const RULE: [&str; 7] = ["id", "when", "at", "do", "count", "cooldown", "then"];
-const WHEN: [&str; 26] = [
+const PLAN: [&str; 5] = ["seed", "byzantine", "lanes", "rules", "scenarios"];
+const RULE: [&str; 8] = ["id", "set", "when", "at", "do", "count", "cooldown", "then"];
+const WHEN: [&str; 29] = [
     "verb",
     "resource",
     "group",
@@ -29,7 +31,10 @@ const WHEN: [&str; 26] = [
     "path",
     "header",
     "labels",
+    "labelSelector",
+    "fieldSelector",
     "object",
+    "filter",
     "protocol",
     "dryRun",
     "connection",
@@ -43,8 +48,7 @@ const WHEN: [&str; 26] = [
     "p",
     "per",
 ];
-const AFTER: [&str; 4] = ["occurrences", "rule", "mark", "event"];
-const EVENT: [&str; 4] = ["type", "resource", "namespace", "name"];
+const AFTER: [&str; 5] = ["occurrences", "rule", "mark", "event", "idle"];
 const BETWEEN: [&str; 5] = ["from", "until", "mark", "untilMark", "for"];
 
 /// The plan as far as it could be read, and everything that could not.
@@ -202,7 +206,8 @@ impl Reader {
                 other => self.say(ProblemKind::Syntax, path, format!("lanes are a map, not {}", other.shape())),
             }
         }
-        self.rules(fields.get("rules"), plan)
+        let plan = self.rules(fields.get("rules"), plan);
+        self.scenarios(fields.get("scenarios"), plan)
     }
 
     fn rules(&mut self, found: Option<(&Node, Path)>, mut plan: Plan) -> Plan {
@@ -233,6 +238,7 @@ impl Reader {
             when.map_or_else(Default::default, |when| (self.when(&when), self.schedule(&when)));
         Rule {
             id: self.text(fields.get("id")).unwrap_or_default(),
+            set: self.text(fields.get("set")),
             when: conditions,
             schedule,
             at: self.word::<Stage>(fields.get("at")),
@@ -257,8 +263,7 @@ impl Reader {
             method: self.texts(fields.get("method")),
             path: self.texts(fields.get("path")),
             header: self.map(fields.get("header"), "`header`"),
-            labels: self.map(fields.get("labels"), "`labels`"),
-            object: self.map(fields.get("object"), "`object`"),
+            object: self.object(fields),
             protocol: self.word(fields.get("protocol")),
             dry_run: self.number(fields.get("dryRun"), "true or false"),
             connection: self.count(fields.get("connection")),
@@ -291,24 +296,19 @@ impl Reader {
         let triggers = [
             self.text(fields.get("rule")).map(Trigger::Rule),
             self.text(fields.get("mark")).map(Trigger::Mark),
-            fields.get("event").map(|(node, path)| Trigger::Event(self.event(node, path))),
+            fields.get("event").map(|(node, path)| Trigger::Event(self.event(node, &path))),
+            self.duration(fields.get("idle")).map(Trigger::Idle),
         ];
         let mut triggers = triggers.into_iter().flatten();
         let trigger = triggers.next();
         if triggers.next().is_some() {
-            self.say(ProblemKind::Contradiction, path, "`after` waits for one thing: a rule, a mark or an event");
+            self.say(
+                ProblemKind::Contradiction,
+                path,
+                "`after` waits for one thing: a rule, a mark, an event or idleness",
+            );
         }
         (self.count(fields.get("occurrences")), trigger)
-    }
-
-    fn event(&mut self, node: &Node, path: Path) -> EventPattern {
-        let fields = self.fields(node, path, &EVENT, "`event`");
-        EventPattern {
-            resource: self.text(fields.get("resource")).unwrap_or_default(),
-            namespace: self.text(fields.get("namespace")).unwrap_or_default(),
-            name: self.text(fields.get("name")).unwrap_or_default(),
-            event: self.word(fields.get("type")),
-        }
     }
 
     fn window(&mut self, node: &Node, path: Path) -> Window {

@@ -9,7 +9,10 @@ use crate::engine::Engine;
 use crate::error::{Complaint, Place, PlanError, Problem, ProblemKind};
 use crate::glob::Pattern;
 use crate::matcher::When;
-use crate::schedule::Schedule;
+use crate::scenario::Scenario;
+use crate::scenes::Scenes;
+use crate::schedule::{Schedule, Trigger};
+use crate::server::ServerFacts;
 use crate::{parse, print, yaml};
 
 /// A fault plan.
@@ -51,6 +54,7 @@ pub struct Plan {
     pub(crate) lanes: BTreeMap<String, Lane>,
     pub(crate) byzantine: Byzantine,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) scenarios: BTreeMap<String, Scenario>,
     /// File name and text, for messages.
     source: Option<(String, String)>,
 }
@@ -62,7 +66,8 @@ const MOST_PROBLEMS: usize = 100;
 impl PartialEq for Plan {
     fn eq(&self, other: &Self) -> bool {
         let same = |a: &Self, b: &Self| {
-            a.seed == b.seed && a.lanes == b.lanes && a.byzantine == b.byzantine && a.rules == b.rules
+            let rules = a.rules == b.rules && a.scenarios == b.scenarios;
+            a.seed == b.seed && a.lanes == b.lanes && a.byzantine == b.byzantine && rules
         };
         same(&self.normalised(), &other.normalised())
     }
@@ -111,6 +116,7 @@ impl Lane {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rule {
     pub(crate) id: String,
+    pub(crate) set: Option<String>,
     pub(crate) when: When,
     pub(crate) schedule: Schedule,
     pub(crate) at: Option<Stage>,
@@ -125,6 +131,17 @@ impl Rule {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The lanes that the rule names; none when it is about all.
+    #[must_use]
+    pub fn lanes(&self) -> &[String] {
+        &self.when.lane
+    }
+
+    /// The name that states of a scenario know the rule by.
+    pub(crate) fn set_name(&self) -> &str {
+        self.set.as_deref().unwrap_or(&self.id)
     }
 }
 
@@ -167,6 +184,14 @@ impl Plan {
         self
     }
 
+    /// Adds a scenario: its states say when the rules that they name are armed.
+    #[must_use]
+    pub fn scenario(mut self, name: impl Into<String>, scenario: Scenario) -> Self {
+        self.scenarios.insert(name.into(), scenario);
+        self.source = None;
+        self
+    }
+
     /// Says whether faults are allowed that no correct cluster could cause.
     #[must_use]
     pub fn byzantine(mut self, byzantine: Byzantine) -> Self {
@@ -203,7 +228,21 @@ impl Plan {
     /// Everything that is wrong with it.
     pub fn compile(&self) -> Result<Engine, PlanError> {
         let rules = check::check(self).map_err(|complaints| self.refuse(complaints))?;
-        Ok(Engine::new(self.seed, rules))
+        let sets: Vec<&str> = self.rules.iter().map(Rule::set_name).collect();
+        Ok(Engine::new(self.seed, rules, Scenes::new(&self.scenarios, &sets)))
+    }
+
+    /// Whether all rules can work on a server: lanes that are told by connection have a listener there, TLS and HTTP/2 are
+    /// served where faults need them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, as [`compile`](Self::compile) has it or for want of the server.
+    pub fn fits(&self, server: &ServerFacts) -> Result<(), PlanError> {
+        let complaints = match check::check(self) {
+            Ok(prepared) => check::check_server(self, &prepared, server),
+            Err(complaints) => complaints,
+        };
+        if complaints.is_empty() { Ok(()) } else { Err(self.refuse(complaints)) }
     }
 
     /// What is allowed and still worth knowing: rules whose outcome depends on the order in which lanes arrive.
@@ -234,14 +273,25 @@ impl Plan {
         lane.map(|(name, _)| name.as_str())
     }
 
-    /// Knobs in their shortest spelling, so that `90s` and `1m30s` are one plan.
+    /// Knobs and selectors in their shortest spelling, so that `90s` and `1m30s` are one plan.
     fn normalised(&self) -> Self {
         let mut plan = self.clone();
-        plan.rules.iter_mut().flat_map(|rule| &mut rule.faults).for_each(check::normalise);
+        for rule in &mut plan.rules {
+            rule.faults.iter_mut().for_each(check::normalise);
+            rule.when.object.normalise();
+            if let Some(Trigger::Event(event)) = &mut rule.schedule.trigger {
+                event.object.normalise();
+            }
+        }
+        for state in plan.scenarios.values_mut().flat_map(|scenario| &mut scenario.states) {
+            if let Some(event) = &mut state.on.event {
+                event.object.normalise();
+            }
+        }
         plan
     }
 
-    fn refuse(&self, mut complaints: Vec<Complaint>) -> PlanError {
+    pub(crate) fn refuse(&self, mut complaints: Vec<Complaint>) -> PlanError {
         // Every place costs a reading of the file, and nobody reads on after this many.
         let rest = complaints.split_off(complaints.len().min(MOST_PROBLEMS)).len();
         let mut problems: Vec<_> = complaints.into_iter().map(|complaint| self.placed(complaint)).collect();

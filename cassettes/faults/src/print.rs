@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::EventPattern;
+use crate::object::ObjectConditions;
 use crate::plan::{Byzantine, Fault, Lane, Plan, Rule};
+use crate::scenario::{Advance, Scenario, State};
 use crate::schedule::{Schedule, Trigger, Window};
 use crate::units::duration_text;
 use crate::yaml::Node;
@@ -35,6 +38,14 @@ impl Members {
         self.put(key, (!values.is_empty()).then(|| map(values)))
     }
 
+    fn object(self, object: &ObjectConditions) -> Self {
+        self.map("labels", &object.labels)
+            .texts("labelSelector", &object.label_selector)
+            .texts("fieldSelector", &object.field_selector)
+            .map("object", &object.members)
+            .texts("filter", &object.filter)
+    }
+
     fn done(self) -> Option<Node> {
         (!self.0.is_empty()).then_some(Node::Map(self.0))
     }
@@ -50,8 +61,43 @@ pub(crate) fn plan(plan: &Plan) -> Node {
         .text("seed", Some(plan.seed))
         .text("byzantine", (plan.byzantine == Byzantine::Allowed).then_some("allowed"))
         .put("lanes", (!lanes.is_empty()).then_some(Node::Map(lanes)))
-        .put("rules", Some(Node::List(plan.rules.iter().map(rule).collect())));
+        .put("rules", Some(Node::List(plan.rules.iter().map(rule).collect())))
+        .put("scenarios", (!plan.scenarios.is_empty()).then(|| scenarios(&plan.scenarios)));
     Node::Map(members.0)
+}
+
+fn scenarios(scenarios: &BTreeMap<String, Scenario>) -> Node {
+    let scenario = |scenario: &Scenario| {
+        let states = Node::List(scenario.states.iter().map(state).collect());
+        match scenario.repeat {
+            false => states,
+            true => Node::Map(vec![("states".to_owned(), states), ("repeat".to_owned(), Node::text("true"))]),
+        }
+    };
+    Node::Map(scenarios.iter().map(|(name, one)| (name.clone(), scenario(one))).collect())
+}
+
+fn state(state: &State) -> Node {
+    let Advance { mark, count, event, after } = &state.on;
+    let on = Members::default()
+        .text("mark", mark.as_ref())
+        .text("count", *count)
+        .put("event", event.as_ref().map(self::event))
+        .text("after", after.map(duration_text));
+    match (on.done(), state.rules.as_slice()) {
+        (None, [rules]) => Node::text(rules),
+        (on, rules) => Node::Map(Members::default().texts("rules", rules).put("on", on).0),
+    }
+}
+
+fn event(event: &EventPattern) -> Node {
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let members = Members::default()
+        .text("type", event.event)
+        .text("resource", some(&event.resource))
+        .text("namespace", some(&event.namespace))
+        .text("name", some(&event.name));
+    Node::Map(members.object(&event.object).0)
 }
 
 fn lane(lane: &Lane) -> Node {
@@ -61,6 +107,7 @@ fn lane(lane: &Lane) -> Node {
 fn rule(rule: &Rule) -> Node {
     let members = Members::default()
         .text("id", Some(&rule.id))
+        .text("set", rule.set.as_ref())
         .put("when", when(rule))
         .text("at", rule.at)
         .put("do", Some(faults(&rule.faults)))
@@ -85,8 +132,7 @@ fn when(rule: &Rule) -> Option<Node> {
         .texts("method", &when.method)
         .texts("path", &when.path)
         .map("header", &when.header)
-        .map("labels", &when.labels)
-        .map("object", &when.object)
+        .object(&when.object)
         .text("protocol", when.protocol)
         .text("dryRun", when.dry_run)
         .text("connection", when.connection)
@@ -103,20 +149,13 @@ fn when(rule: &Rule) -> Option<Node> {
 }
 
 fn after(schedule: &Schedule) -> Option<Node> {
-    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     let members = Members::default().text("occurrences", schedule.skip);
     match (&schedule.trigger, schedule.skip) {
         (None, skip) => skip.map(|n| Node::text(n.to_string())),
         (Some(Trigger::Rule(id)), _) => members.text("rule", Some(id)).done(),
         (Some(Trigger::Mark(name)), _) => members.text("mark", Some(name)).done(),
-        (Some(Trigger::Event(event)), _) => {
-            let event = Members::default()
-                .text("type", event.event)
-                .text("resource", some(&event.resource))
-                .text("namespace", some(&event.namespace))
-                .text("name", some(&event.name));
-            members.put("event", Some(Node::Map(event.0))).done()
-        }
+        (Some(Trigger::Event(event)), _) => members.put("event", Some(self::event(event))).done(),
+        (Some(Trigger::Idle(wait)), _) => members.text("idle", Some(duration_text(*wait))).done(),
     }
 }
 

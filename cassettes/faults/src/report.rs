@@ -24,6 +24,9 @@ pub struct RuleReport {
     pub fired: u64,
     /// How often it would have fired, had not an earlier rule settled the answer.
     pub shadowed: u64,
+    /// The state of a scenario that it waits for, in words; `None` when it is armed.
+    #[serde(rename = "waitsFor", skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
 }
 
 impl Report {
@@ -36,12 +39,15 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}", self.seed)?;
-        for RuleReport { rule, matched, fired, shadowed } in &self.rules {
+        for RuleReport { rule, matched, fired, shadowed, waits_for } in &self.rules {
+            let waits = waits_for.as_ref().map_or_else(String::new, |state| format!("; {state}"));
             match (fired, matched, shadowed) {
-                (0, 0, _) => writeln!(f, "{rule}: never fired; no request met its conditions")?,
-                (0, _, 1..) => writeln!(f, "{rule}: never fired; an earlier rule answered first ({shadowed} times)")?,
-                (0, ..) => writeln!(f, "{rule}: never fired; {matched} requests met its conditions")?,
-                _ => writeln!(f, "{rule}: fired {fired} times; {matched} requests met its conditions")?,
+                (0, 0, _) => writeln!(f, "{rule}: never fired; no request met its conditions{waits}")?,
+                (0, _, 1..) => {
+                    writeln!(f, "{rule}: never fired; an earlier rule answered first ({shadowed} times){waits}")?;
+                }
+                (0, ..) => writeln!(f, "{rule}: never fired; {matched} requests met its conditions{waits}")?,
+                _ => writeln!(f, "{rule}: fired {fired} times; {matched} requests met its conditions{waits}")?,
             }
         }
         Ok(())

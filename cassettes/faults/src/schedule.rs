@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::facts::EventType;
+use crate::event::EventPattern;
 use crate::words::words;
 
 words! {
@@ -22,7 +20,7 @@ words! {
 }
 
 /// What arms a rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trigger {
     /// Another rule has fired.
     Rule(String),
@@ -30,19 +28,12 @@ pub(crate) enum Trigger {
     Mark(String),
     /// Such an event was sent to a watch.
     Event(EventPattern),
-}
-
-/// Which watch event arms a rule. Empty parts match all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct EventPattern {
-    pub(crate) resource: String,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-    pub(crate) event: Option<EventType>,
+    /// No request that the rule is about has come for this long.
+    Idle(Duration),
 }
 
 /// A time in which a rule is armed. Times count from the start of the engine's clock, or from a mark.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) from: Option<Duration>,
     pub(crate) until: Option<Duration>,

@@ -53,6 +53,9 @@ pub struct Firing {
     pub request: String,
     /// How many requests of that identity the rule had matched, from 1, armed or not. Decides chances and repetitions.
     pub repeat: u64,
+    /// The state of the scenario that armed the rule, such as `s1[1] apf`; `None` for a rule that no scenario names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
     /// When, since the start of the engine's clock.
     #[serde(with = "units::text")]
     pub at: Duration,

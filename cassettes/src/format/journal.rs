@@ -1,5 +1,5 @@
-//! The journal: documents appended one write(2) each, every one followed by a comment with its checksum and length, so
-//! that whatever a crash leaves behind is told from what it broke.
+//! The journal: documents appended, one or several by a write(2), every one followed by a comment with its checksum and
+//! length, so that whatever a crash leaves behind is told from what it broke.
 //!
 //! A document is whole when its trailer is there and fits. Text of documents is indented, so a trailer at the beginning
 //! of a line is never content, and reading can go on after any damage.
@@ -16,6 +16,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 const TRAILER: &str = "# crc ";
+/// Text that is held back for one write(2).
+const HELD: usize = 256 << 10;
 
 /// The text of a document in a journal: with its trailer.
 #[must_use]
@@ -34,7 +36,11 @@ pub struct JournalWriter {
     path: PathBuf,
     file: File,
     sides: SideFiles,
-    /// Bytes of whole documents.
+    /// Text that is not in the file yet.
+    held: String,
+    /// Documents and last place of that text.
+    holding: (u64, Seq),
+    /// Bytes of whole documents in the file.
     length: u64,
     documents: u64,
     last: Seq,
@@ -62,6 +68,8 @@ impl JournalWriter {
             path: path.to_owned(),
             file,
             sides: SideFiles::private(path),
+            held: String::new(),
+            holding: (0, 0),
             length: 0,
             documents: 0,
             last: 0,
@@ -75,19 +83,52 @@ impl JournalWriter {
     /// # Errors
     /// What the operating system said, with what is safe in the file.
     pub fn append(&mut self, document: &Document) -> Result<(), TapeError> {
+        self.hold(document)?;
+        self.flush()
+    }
+
+    /// As [`append`](Self::append), but the document need not be in the file before the next [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// What the operating system said, with what is safe in the file.
+    pub fn hold(&mut self, document: &Document) -> Result<(), TapeError> {
         self.healthy()?;
         let large = document.bodies().any(side::is_large);
         let text = if large { self.beside(document.clone())? } else { framed(document) };
-        if let Err(error) = self.file.write_all(text.as_bytes()) {
+        self.held.push_str(&text);
+        self.holding = (self.holding.0 + 1, self.holding.1.max(document.seq()));
+        if self.held.len() >= HELD { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what is held back into the file, where a crash of this process leaves it.
+    ///
+    /// # Errors
+    /// What the operating system said, with what is safe in the file.
+    pub fn flush(&mut self) -> Result<(), TapeError> {
+        self.healthy()?;
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.file.write_all(self.held.as_bytes()) {
             // Half a document would be skipped by every reader, but a clean end reads better. It may well fail too.
             let _ = self.file.set_len(self.length);
             return Err(self.fail(TapeError::io("write", &self.path, &error)));
         }
-        self.length += text.len() as u64;
-        self.documents += 1;
-        self.last = self.last.max(document.seq());
+        self.length += self.held.len() as u64;
+        self.held.clear();
+        let (documents, last) = std::mem::take(&mut self.holding);
+        self.documents += documents;
+        self.last = self.last.max(last);
         self.dirty = true;
         Ok(())
+    }
+
+    /// The same file, for [`sync_data`](File::sync_data) beside the writing.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub fn handle(&self) -> Result<File, TapeError> {
+        self.file.try_clone().map_err(|error| TapeError::io("open", &self.path, &error))
     }
 
     /// The text of a document whose large bodies were put beside the journal.
@@ -107,7 +148,7 @@ impl JournalWriter {
     /// # Errors
     /// What the operating system said.
     pub fn sync(&mut self) -> Result<(), TapeError> {
-        self.healthy()?;
+        self.flush()?;
         if self.dirty {
             self.dirty = false;
             if let Err(error) = self.file.sync_data() {

@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
 };
+use rehearsal_faults::HandshakeFailure;
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::net::IpAddr;
@@ -15,10 +16,16 @@ use std::sync::Arc;
 /// Certificates are good for this many days: a recording is not meant to outlive them.
 const DAYS: i64 = 30;
 
-/// A CA and the one certificate it has signed.
+/// HTTP/2 and HTTP/1.1.
+const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+/// A CA and the certificate it has signed.
 pub struct Authority {
     pem: String,
     tls: Arc<ServerConfig>,
+    issuer: Issuer<'static, KeyPair>,
+    now: Timestamp,
+    names: Vec<String>,
 }
 
 impl std::fmt::Debug for Authority {
@@ -34,34 +41,32 @@ impl Authority {
     /// # Errors
     /// For a name that is no host name, or when the machine gives no randomness.
     pub fn generate(now: Timestamp, names: &[String]) -> Result<Self, ProxyError> {
-        let failed = |error: rcgen::Error| ProxyError::Certificates(error.to_string());
         let mut ca = params(now, "rehearsal-proxy-ca")?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().map_err(failed)?;
         let pem = ca.self_signed(&key).map_err(failed)?.pem();
         let issuer = Issuer::new(ca, key);
+        let tls = signed(&issuer, leaf(now, &own_names(names))?, BOTH)?;
+        Ok(Self { pem, tls, issuer, now, names: names.to_vec() })
+    }
 
-        let mut leaf = params(now, "rehearsal-proxy")?;
-        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        for name in ["localhost", "127.0.0.1", "::1"].into_iter().chain(names.iter().map(String::as_str)) {
-            leaf.subject_alt_names.push(match name.parse::<IpAddr>() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName(name.try_into().map_err(failed)?),
-            });
-        }
-        let key = KeyPair::generate().map_err(failed)?;
-        let certificate = leaf.signed_by(&key, &issuer).map_err(failed)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let refused = |error: rustls::Error| ProxyError::Certificates(error.to_string());
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(refused)?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .map_err(refused)?;
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { pem, tls: Arc::new(tls) })
+    /// A configuration with which handshakes fail, or agree on less. None for what fails without one.
+    pub(crate) fn failing(&self, failure: HandshakeFailure) -> Option<Arc<ServerConfig>> {
+        let own = own_names(&self.names);
+        let made = match failure {
+            HandshakeFailure::ExpiredCertificate => {
+                let then = self.now.checked_sub(SignedDuration::from_hours(24 * (DAYS + 3))).ok()?;
+                leaf(then, &own).and_then(|leaf| signed(&self.issuer, leaf, BOTH))
+            }
+            HandshakeFailure::WrongName => {
+                leaf(self.now, &["elsewhere.example"]).and_then(|leaf| signed(&self.issuer, leaf, BOTH))
+            }
+            HandshakeFailure::UnknownAuthority => Self::generate(self.now, &self.names).map(|other| other.tls),
+            HandshakeFailure::NoHttp2 => leaf(self.now, &own).and_then(|leaf| signed(&self.issuer, leaf, &BOTH[1..])),
+            HandshakeFailure::Plaintext | HandshakeFailure::Alert | HandshakeFailure::Stall => return None,
+        };
+        made.ok()
     }
 
     /// The CA certificate, PEM.
@@ -73,6 +78,47 @@ impl Authority {
     pub(crate) fn tls(&self) -> Arc<ServerConfig> {
         self.tls.clone()
     }
+}
+
+fn failed(error: rcgen::Error) -> ProxyError {
+    ProxyError::Certificates(error.to_string())
+}
+
+fn own_names(more: &[String]) -> Vec<&str> {
+    ["localhost", "127.0.0.1", "::1"].into_iter().chain(more.iter().map(String::as_str)).collect()
+}
+
+/// What a serving certificate says.
+fn leaf(now: Timestamp, names: &[&str]) -> Result<CertificateParams, ProxyError> {
+    let mut leaf = params(now, "rehearsal-proxy")?;
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    for name in names {
+        leaf.subject_alt_names.push(match name.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName((*name).try_into().map_err(failed)?),
+        });
+    }
+    Ok(leaf)
+}
+
+/// The configuration of a server with such a certificate.
+fn signed(
+    issuer: &Issuer<'static, KeyPair>,
+    leaf: CertificateParams,
+    protocols: &[&[u8]],
+) -> Result<Arc<ServerConfig>, ProxyError> {
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = leaf.signed_by(&key, issuer).map_err(failed)?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let refused = |error: rustls::Error| ProxyError::Certificates(error.to_string());
+    let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .map_err(refused)?;
+    tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(tls))
 }
 
 fn params(now: Timestamp, name: &str) -> Result<CertificateParams, ProxyError> {

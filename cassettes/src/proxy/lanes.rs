@@ -96,7 +96,7 @@ fn bearer_of(offer: &str) -> Option<String> {
 }
 
 /// Compares without telling by its time where two tokens part.
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 

@@ -2,15 +2,19 @@
 //!
 //! [`Proxy`] listens with a certificate authority of its own and hands out kubeconfigs, a synthetic bearer token for each
 //! lane; the real credential stays with the [`Upstream`]. What passes is told to a [`Recorder`](crate::record::Recorder);
-//! where a mode wants answers from a tape they come from a [`Replay`].
+//! where a mode wants answers from a tape they come from a [`Replay`]. Fault plans act on what the client sees, in front of
+//! all of it.
 
+mod admin;
 mod authority;
 mod compare;
 mod connection;
 mod exchange;
+mod faults;
 mod kubeconfig;
 mod lanes;
 mod mark;
+mod outward;
 mod policy;
 mod refusal;
 mod serve;
@@ -19,6 +23,7 @@ mod upstream;
 
 pub use authority::Authority;
 pub use compare::TapeComparer;
+pub use faults::{Abilities, proxy_faults};
 pub use lanes::Lanes;
 pub use policy::{CompareSink, Comparer, Policy, Replay, has_no_revision};
 pub use serve::{Proxy, ProxyBuilder, ProxyError};

@@ -2,12 +2,15 @@
 
 use super::authority::Authority;
 use super::connection;
+use super::faults::{Abilities, ProxyHost, proxy_faults, shut};
 use super::kubeconfig::kubeconfig;
 use super::lanes::Lanes;
 use super::policy::Policy;
 use super::upstream::Upstream;
 use crate::record::Recorder;
 use jiff::Timestamp;
+use rehearsal_fault_wire::{Door, Faults};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +52,9 @@ pub struct ProxyBuilder {
     port: u16,
     tls: bool,
     namespace: String,
+    faults: Option<Faults>,
+    admin_token: String,
+    fault_lanes: Option<BTreeMap<String, String>>,
 }
 
 /// A running proxy. Dropping it stops it without waiting.
@@ -56,7 +62,6 @@ pub struct ProxyBuilder {
 pub struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
-    authority: Option<Authority>,
     namespace: String,
 }
 
@@ -66,7 +71,11 @@ pub(super) struct Shared {
     pub(super) recorder: Option<Recorder>,
     pub(super) policy: Policy,
     pub(super) lanes: Lanes,
+    pub(super) authority: Option<Authority>,
     pub(super) tls: Option<TlsAcceptor>,
+    pub(super) faults: Faults,
+    pub(super) host: ProxyHost,
+    pub(super) admin_token: String,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
@@ -108,6 +117,22 @@ impl ProxyBuilder {
         Self { namespace: namespace.into(), ..self }
     }
 
+    /// Fault rules, made with [`proxy_faults`](super::proxy_faults). Default: none, and any that is armed later.
+    pub fn faults(self, faults: Faults) -> Self {
+        Self { faults: Some(faults), ..self }
+    }
+
+    /// Bearer token of the admin API, below `/_rehearsal/v1/faults`. Default: none, and nobody gets in.
+    pub fn admin_token(self, token: impl Into<String>) -> Self {
+        Self { admin_token: token.into(), ..self }
+    }
+
+    /// What fault rules know lanes by, where that is not their names; lanes that are not named here are unknown to rules.
+    /// For firings of a recording that told lanes in another way.
+    pub fn fault_lanes(self, lanes: BTreeMap<String, String>) -> Self {
+        Self { fault_lanes: Some(lanes), ..self }
+    }
+
     /// Starts listening. `now` dates the certificates.
     ///
     /// # Errors
@@ -118,17 +143,23 @@ impl ProxyBuilder {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let authority = if self.tls { Some(Authority::generate(now, &[address.ip().to_string()])?) } else { None };
+        let door = Door::new(listener).map_err(failed)?;
+        let none = || proxy_faults(Abilities { tls: self.tls, supervises: false });
         let shared = Arc::new(Shared {
             upstream: self.upstream,
             recorder: self.recorder,
             policy: self.policy,
             lanes: self.lanes,
             tls: authority.as_ref().map(|authority| TlsAcceptor::from(authority.tls())),
+            authority,
+            faults: self.faults.unwrap_or_else(none),
+            host: ProxyHost::new(self.fault_lanes),
+            admin_token: self.admin_token,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        shared.tasks.spawn(accept(listener, shared.clone()));
-        Ok(Proxy { shared, address, authority, namespace: self.namespace })
+        shared.tasks.spawn(accept(door, shared.clone()));
+        Ok(Proxy { shared, address, namespace: self.namespace })
     }
 }
 
@@ -144,6 +175,9 @@ impl Proxy {
             port: 0,
             tls: true,
             namespace: String::new(),
+            faults: None,
+            admin_token: String::new(),
+            fault_lanes: None,
         }
     }
 
@@ -156,14 +190,20 @@ impl Proxy {
     /// `https://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        let scheme = if self.shared.authority.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
     /// The certificate of its authority, PEM; none without TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
-        self.authority.as_ref().map(Authority::pem)
+        self.shared.authority.as_ref().map(Authority::pem)
+    }
+
+    /// The fault rules in front of it: arming, marks, what has fired.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
     }
 
     /// Its lanes.
@@ -185,6 +225,7 @@ impl Proxy {
     /// Stops: no new connections; exchanges and tunnels that are going on are given a moment and then cut. What was open
     /// ends on the tape when the recorder is sealed. Cancelling leaves the rest to go on by itself.
     pub async fn shutdown(self) {
+        self.shared.faults.disarm_all();
         self.shared.stop.cancel();
         self.shared.tasks.close();
         let _ = tokio::time::timeout(DRAIN, self.shared.tasks.wait()).await;
@@ -197,12 +238,17 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(mut door: Door, shared: Arc<Shared>) {
     let mut conn = 0;
     loop {
         let accepted = tokio::select! {
             () = shared.stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            () = shared.faults.port_closes(conn + 1) => {
+                conn += 1;
+                shut(&mut door, &shared, conn).await;
+                continue;
+            }
+            accepted = door.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {

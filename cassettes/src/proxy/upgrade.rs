@@ -8,7 +8,6 @@ use crate::mode::Action;
 use crate::record::{AUDIT_ID, Exchange, RequestHead, Tunnel, TunnelFacts, audit, response_headers};
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ pub(super) async fn answer(
     client: &Client,
     lane: &Arc<str>,
     head: &RequestHead,
-    mut request: Request<Incoming>,
+    mut request: Request<()>,
 ) -> Result<Response<ProxyBody>, UpstreamError> {
     if !is_live(&client.shared.policy, head) {
         return Ok(refusal::no_match(
@@ -55,7 +54,7 @@ pub(super) async fn answer(
             // No protocol was changed: an exchange like any other, written down after the fact.
             let session = match recorder {
                 Some(recorder) => {
-                    let (lane, conn) = (lane.clone(), client.conn);
+                    let (lane, conn) = (lane.clone(), client.line.ordinal());
                     let body = Some(bytes::Bytes::new());
                     let exchange =
                         Exchange { id, lane, conn, head: head.clone(), body, audit_id, trail: client.trail.clone() };
@@ -73,7 +72,7 @@ pub(super) async fn answer(
     let facts = TunnelFacts {
         id,
         lane: lane.as_ref().to_owned(),
-        conn: client.conn,
+        conn: client.line.ordinal(),
         request: head.request(None),
         asked,
         response: crate::format::model::Response {

@@ -7,7 +7,7 @@ use super::framer::{Cut, Framer, Framing};
 use super::headers::target;
 use crate::format::Tree;
 use crate::format::model::{End, Micros};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 
 /// An answer beyond this many bytes is kept in pieces, as a stream is, so that no answer needs more memory than this.
@@ -56,7 +56,7 @@ enum State {
     /// Nothing has been answered yet.
     Asked,
     /// A body with an end is being put together.
-    Whole { t: Micros, status: u16, headers: Box<HeaderMap>, media: Media, decoder: Decoder, held: BytesMut, raw: bool },
+    Whole { t: Micros, status: u16, headers: Box<HeaderMap>, media: Media, decoder: Decoder, held: Pieces, raw: bool },
     /// Frames are written as they come.
     Stream { media: Media, decoder: Decoder, framer: Framer, raw: bool },
     /// Over.
@@ -76,7 +76,7 @@ impl Capture {
         let raw = decoder.is_opaque();
         if self.streaming == Streaming::No || status != 200 {
             let headers = Box::new(headers.clone());
-            self.state = State::Whole { t, status, headers, media, decoder, held: BytesMut::new(), raw };
+            self.state = State::Whole { t, status, headers, media, decoder, held: Pieces::default(), raw };
             return None;
         }
         let framer = Framer::new(if raw { Framing::Raw } else { self.framing(&media) });
@@ -108,12 +108,16 @@ impl Capture {
         let State::Whole { t: began, status, headers, media, decoder, held, raw } = &mut self.state else {
             return Vec::new();
         };
-        unpack(decoder, data, raw, |plain| held.extend_from_slice(plain));
-        if held.len() <= MAX_WHOLE {
+        if decoder.passes() {
+            held.push(data.clone());
+        } else {
+            unpack(decoder, data, raw, |plain| held.push(Bytes::copy_from_slice(plain)));
+        }
+        if held.length <= MAX_WHOLE {
             return Vec::new();
         }
         let head = Event::Head { of: self.of, t: *began, status: *status, headers: headers.clone(), body: None };
-        let first = Cut { bytes: std::mem::take(held).freeze(), whole: true, slices: Vec::new() };
+        let first = Cut { bytes: std::mem::take(held).joined(), whole: true, slices: Vec::new() };
         let decoder = std::mem::replace(decoder, Decoder::Opaque);
         self.state = State::Stream { media: media.clone(), decoder, framer: Framer::new(Framing::Raw), raw: true };
         std::iter::once(head).chain(self.frames(t, vec![first])).collect()
@@ -143,7 +147,7 @@ impl Capture {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => return Vec::new(),
             State::Whole { t, status, headers, media, held, raw, .. } => {
-                let body = Some(Payload { media, bytes: held.freeze(), raw });
+                let body = Some(Payload { media, bytes: held.joined(), raw });
                 events.push(Event::Head { of: self.of, t, status, headers, body });
             }
             State::Asked | State::Stream { .. } => {}
@@ -170,6 +174,27 @@ impl Capture {
             slices: if self.wire { cut.slices } else { Vec::new() },
         };
         cuts.into_iter().map(frame).collect()
+    }
+}
+
+/// A body as it came, not copied before it is whole.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Bytes>,
+    length: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Bytes) {
+        self.length += piece.len();
+        self.pieces.push(piece);
+    }
+
+    fn joined(mut self) -> Bytes {
+        match self.pieces.len() {
+            0 | 1 => self.pieces.pop().unwrap_or_default(),
+            _ => self.pieces.concat().into(),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 use tower::{Layer, Service};
 
 /// A request body beyond this is forwarded as it comes and not kept; a Kubernetes server takes 3 MiB.
-pub(crate) const MAX_REQUEST: usize = 16 << 20;
+pub const MAX_REQUEST: usize = 16 << 20;
 
 /// The header that joins a tape and an audit log.
 pub(crate) const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -50,6 +50,12 @@ impl Names {
             let program: String = program.chars().filter(|c| good(*c)).take(63).collect();
             if program.is_empty() { "unknown".into() } else { program.into() }
         }))
+    }
+
+    /// The lane of a request.
+    #[must_use]
+    pub fn of(&self, parts: &http::request::Parts) -> Arc<str> {
+        (self.0)(parts)
     }
 
     /// Any function.
@@ -150,7 +156,8 @@ where
 }
 
 /// The Audit-ID of a request: the client's own, or one that is put in here.
-pub(crate) fn audit(recorder: &Recorder, id: u64, parts: &mut http::request::Parts) -> String {
+#[must_use]
+pub fn audit(recorder: &Recorder, id: u64, parts: &mut http::request::Parts) -> String {
     let given = parts.headers.get(AUDIT_ID).and_then(|v| v.to_str().ok()).map(str::to_owned);
     given.unwrap_or_else(|| {
         let made = recorder.audit_id(id);

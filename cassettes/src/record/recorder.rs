@@ -3,29 +3,35 @@
 //! The order of the tape is the order of the queue: place and entry are given in one step. The queue is bounded by bytes,
 //! not by entries, for a frame may be a hundred bytes or a megabyte; who finds it full waits, and the time is counted.
 //!
-//! What a sudden death may cost is bounded apart from that: a stream's next piece is not read before the last one is in
-//! the file, a connection's next request not forwarded before what came before it is, and a write not before its own
-//! request is.
+//! Whoever waits for the tape first lends a hand: it writes what is queued, its own and others' events, where the sink is
+//! a prompt one and there is little to do; for the rest there is a thread. So the usual exchange costs no change of
+//! threads, and what several have queued meanwhile is written at once.
+//!
+//! What a sudden death may cost is bounded apart from that: no request is forwarded before it is in the file, and neither
+//! a frame nor the end of an answer passes before its documents are.
 
 use super::clock::TapeClock;
 use super::event::{Event, RequestHead};
 use super::limits::{Limits, Recorded};
-use super::repeats::{Repeats, refer};
 use super::session::{Exchange, Session};
 use super::sink::{RecordError, Sink};
-use super::tally::Tally;
+use super::writer::Writer;
 use crate::filter::Filter;
 use crate::format::model::{Document, End, Header, Micros, Sealed, Seq};
-use parking_lot::Mutex;
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes that may wait to be written unless another limit is given.
 pub(crate) const BUDGET: usize = 32 << 20;
+
+/// Who waits for the tape writes events of so many bytes itself. More is the thread's, for others have work to do.
+const SOON: usize = 128 << 10;
+/// Bytes of events that are written in one go.
+const BATCH: usize = 256 << 10;
 
 /// How a recording is made.
 #[derive(Clone)]
@@ -87,12 +93,18 @@ struct Shared {
     run: String,
     wire: bool,
     streams: bool,
-    share: bool,
     ids: AtomicU64,
     budget: Arc<Semaphore>,
     size: usize,
     order: Mutex<Order>,
+    /// Tells the thread that there is something for it.
+    more: Condvar,
+    writer: Mutex<Writer>,
+    /// The sink is never long about it.
+    prompt: bool,
     stalled: AtomicU64,
+    /// Exchanges that wait now.
+    waiting: AtomicUsize,
     /// Place of the last event that is in the file.
     written: AtomicU64,
     progress: Notify,
@@ -110,13 +122,14 @@ struct Order {
     seq: Seq,
     open: BTreeSet<u64>,
     so_far: Recorded,
-    /// `None` once sealed.
-    queue: Option<UnboundedSender<Queued>>,
+    queue: VecDeque<Queued>,
+    /// Sealed, retired or failed.
+    closed: bool,
 }
 
-struct Queued {
-    seq: Seq,
-    event: Event,
+pub(super) struct Queued {
+    pub(super) seq: Seq,
+    pub(super) event: Event,
     /// Given back when the event has been written.
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -137,7 +150,7 @@ impl Recorder {
     /// When the header cannot be written, or no thread be had.
     pub fn start(options: RecorderOptions, mut sink: Box<dyn Sink>) -> Result<Self, RecordError> {
         sink.write(Document::Header(options.header))?;
-        let (queue, events) = unbounded_channel();
+        sink.flush()?;
         let (finish, done) = oneshot::channel();
         let size = options.budget.clamp(1 << 16, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let shared = Arc::new(Shared {
@@ -145,7 +158,6 @@ impl Recorder {
             run: options.run,
             wire: options.wire,
             streams: options.streams,
-            share: options.share,
             ids: AtomicU64::new(options.after.0 + 1),
             budget: Arc::new(Semaphore::new(size)),
             size,
@@ -153,9 +165,14 @@ impl Recorder {
                 seq: options.after.1,
                 open: BTreeSet::new(),
                 so_far: Recorded::default(),
-                queue: Some(queue),
+                queue: VecDeque::new(),
+                closed: false,
             }),
+            more: Condvar::new(),
+            prompt: sink.is_prompt(),
+            writer: Mutex::new(Writer::new(sink, options.share)),
             stalled: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             progress: Notify::new(),
             failure: OnceLock::new(),
@@ -170,7 +187,7 @@ impl Recorder {
         std::thread::Builder::new()
             .name("tape".into())
             .spawn(move || {
-                let _ = finish.send(writer.write_all(events, sink));
+                let _ = finish.send(writer.write_all());
             })
             .map_err(|error| RecordError::write(format!("start a thread: {error}")))?;
         Ok(Self(shared))
@@ -260,7 +277,9 @@ impl Recorder {
             Some(room) => room,
             None => self.room(cost).await?,
         };
-        self.enqueue(event, Some(room))
+        let seq = self.enqueue(event, Some(room))?;
+        self.work();
+        Ok(seq)
     }
 
     /// Room for an event, if there is some at once.
@@ -270,9 +289,9 @@ impl Recorder {
 
     /// Room for an event, when there is some.
     pub(crate) async fn room(&self, cost: usize) -> Result<Room, RecordError> {
-        let since = self.now();
+        self.work();
+        let _stall = Stall::begin(&self.0);
         let room = self.0.budget.clone().acquire_many_owned(self.permits(cost)).await;
-        self.0.stalled.fetch_add(self.now().saturating_sub(since), Ordering::Relaxed);
         room.map_err(|_| self.failure())
     }
 
@@ -280,10 +299,11 @@ impl Recorder {
         u32::try_from(cost.min(self.0.size)).unwrap_or(u32::MAX)
     }
 
-    /// Queues an event. Without room this is for those who cannot wait: an exchange that was dropped.
+    /// Queues an event; [`work`](Self::work) must follow. Without room this is for those who cannot wait: an exchange that
+    /// was dropped.
     pub(crate) fn enqueue(&self, event: Event, room: Option<Room>) -> Result<Seq, RecordError> {
         let mut order = self.0.order.lock();
-        if order.queue.is_none() && self.0.retired.get().is_some() {
+        if order.closed && self.0.retired.get().is_some() {
             return Ok(0);
         }
         order.so_far.bytes += event.cost() as u64;
@@ -304,6 +324,18 @@ impl Recorder {
         Ok(seq)
     }
 
+    /// Sees to it that what is queued is written: here, where that is soon done, else by the thread.
+    pub(crate) fn work(&self) {
+        if !self.0.prompt || !self.0.write_soon() {
+            self.0.more.notify_one();
+        }
+    }
+
+    /// As [`work`](Self::work), where nothing may be done at once.
+    pub(crate) fn work_later(&self) {
+        self.0.more.notify_one();
+    }
+
     /// Whether everything up to a place is in the file.
     pub(crate) fn is_safe(&self, seq: Seq) -> bool {
         self.0.written.load(Ordering::Acquire) >= seq
@@ -314,7 +346,14 @@ impl Recorder {
     /// # Errors
     /// When it never will be.
     pub async fn safe(&self, seq: Seq) -> Result<(), RecordError> {
-        let since = self.now();
+        if self.is_safe(seq) {
+            return Ok(());
+        }
+        self.work();
+        if self.is_safe(seq) {
+            return Ok(());
+        }
+        let _stall = Stall::begin(&self.0);
         while !self.is_safe(seq) {
             let progress = self.0.progress.notified();
             tokio::pin!(progress);
@@ -327,8 +366,14 @@ impl Recorder {
                 () = self.0.failed.cancelled() => return Err(self.failure()),
             }
         }
-        self.0.stalled.fetch_add(self.now().saturating_sub(since), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Exchanges that wait for the tape at this moment: for room in the queue, or for what they have told to be in the
+    /// file.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// Why nothing more is written.
@@ -354,12 +399,47 @@ impl Recorder {
     }
 }
 
+/// A wait for the tape: its time is counted however it ends, be it that nobody waits any more.
+struct Stall<'a> {
+    shared: &'a Shared,
+    since: Micros,
+}
+
+impl<'a> Stall<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        let since = shared.clock.micros();
+        shared.waiting.fetch_add(1, Ordering::Relaxed);
+        Self { shared, since }
+    }
+}
+
+impl Drop for Stall<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        let time = self.shared.clock.micros().saturating_sub(self.since);
+        self.shared.stalled.fetch_add(time, Ordering::Relaxed);
+    }
+}
+
 impl Order {
     fn put(&mut self, event: Event, room: Option<Room>) -> Result<Seq, ()> {
-        let queue = self.queue.as_ref().ok_or(())?;
+        if self.closed {
+            return Err(());
+        }
         self.seq += 1;
-        queue.send(Queued { seq: self.seq, event, _room: room }).map_err(|_| ())?;
+        self.queue.push_back(Queued { seq: self.seq, event, _room: room });
         Ok(self.seq)
+    }
+
+    /// Takes events of so many bytes, and one at least, unless it is the first that has more than all are to have.
+    fn batch(&mut self, most: usize) -> Vec<Queued> {
+        let mut bytes = 0;
+        let fits = |queued: &&Queued| {
+            bytes += queued.event.cost();
+            bytes <= most
+        };
+        let count = self.queue.iter().take_while(fits).count();
+        self.queue.drain(..count).collect()
     }
 }
 
@@ -371,12 +451,13 @@ impl Shared {
             // The writer may be gone; then there is nothing to end.
             let _ = order.put(Event::End { of, t, end: End::RecorderStop, faults: Vec::new() }, None);
         }
-        order.queue = None;
+        order.closed = true;
+        self.more.notify_one();
     }
 
     /// Ends the recording for good, for a reason that is not an error.
     fn retire(&self, order: &mut Order, why: String) {
-        if order.queue.is_none() {
+        if order.closed {
             return;
         }
         let text = format!("the recording ended: {why}");
@@ -387,41 +468,118 @@ impl Shared {
         self.retiring.cancel();
     }
 
-    /// The writing thread.
-    fn write_all(
-        &self,
-        mut events: UnboundedReceiver<Queued>,
-        mut sink: Box<dyn Sink>,
-    ) -> Result<Summary, RecordError> {
-        let mut tally = Tally::default();
-        let mut repeats = Repeats::default();
-        while let Some(Queued { seq, mut event, _room: room }) = events.blocking_recv() {
-            let first = if self.share { repeats.take(&mut event) } else { None };
-            let mut document = event.document(seq);
-            if let Some(first) = first {
-                refer(&mut document, first);
+    /// Writes what is queued, as far as it is little. False where something is left for the thread.
+    fn write_soon(&self) -> bool {
+        let mut left = SOON;
+        loop {
+            // Whoever holds it looks again once it has let go.
+            let Some(mut writer) = self.writer.try_lock() else { return true };
+            loop {
+                let batch = self.order.lock().batch(left);
+                if batch.is_empty() {
+                    break;
+                }
+                left = left.saturating_sub(batch.iter().map(|queued| queued.event.cost()).sum());
+                if self.write(&mut writer, batch).is_err() {
+                    return true;
+                }
             }
-            tally.count(&document);
-            if let Err(error) = sink.write(document) {
-                tracing::error!(target: "cassettes::record", %error, "recording stops");
-                let _ = self.failure.set(error.clone());
-                // Nobody waits for room that never comes, and nobody adds to what cannot be written.
-                self.budget.close();
-                self.order.lock().queue = None;
-                self.failed.cancel();
-                return Err(error);
+            drop(writer);
+            let order = self.order.lock();
+            match order.queue.front() {
+                None => return true,
+                Some(next) if next.event.cost() > left => return false,
+                Some(_) => {}
             }
-            self.written.store(seq, Ordering::Release);
-            self.progress.notify_waiters();
-            drop(room);
         }
+    }
+
+    /// Writes events in their order; then they are in the file.
+    fn write(&self, writer: &mut Writer, batch: Vec<Queued>) -> Result<(), RecordError> {
+        // A panic would lose what it was about, and those who wait for it would wait for ever.
+        let mut outcome = Outcome { shared: self, failed: Some(RecordError::write("writing panicked")) };
+        let mut last = 0;
+        let mut rooms = Vec::with_capacity(batch.len());
+        let mut written = Ok(());
+        for Queued { seq, event, _room: room } in batch {
+            rooms.push(room);
+            written = writer.write(event, seq);
+            if written.is_err() {
+                break;
+            }
+            last = seq;
+        }
+        let written = written.and_then(|()| writer.flush());
+        outcome.failed = written.clone().err();
+        if written.is_ok() {
+            self.written.fetch_max(last, Ordering::Release);
+            self.progress.notify_waiters();
+        }
+        written
+    }
+
+    /// The thread: writes what nobody else does, and the end.
+    fn write_all(&self) -> Result<Summary, RecordError> {
+        // A sink that may be long about a document gives back the room of each.
+        let most = if self.prompt { BATCH } else { 0 };
+        loop {
+            let mut order = self.order.lock();
+            while order.queue.is_empty() && !order.closed {
+                self.more.wait(&mut order);
+            }
+            drop(order);
+            let mut writer = self.writer.lock();
+            if let Some(error) = self.failure.get() {
+                return Err(error.clone());
+            }
+            let mut order = self.order.lock();
+            let mut batch = order.batch(most);
+            if batch.is_empty() {
+                batch.extend(order.queue.pop_front());
+            }
+            let over = batch.is_empty() && order.closed;
+            drop(order);
+            if over {
+                return self.finish(&mut writer);
+            }
+            self.write(&mut writer, batch)?;
+        }
+    }
+
+    fn finish(&self, writer: &mut Writer) -> Result<Summary, RecordError> {
         // Places that were taken and not used are behind us too.
         self.written.store(Seq::MAX, Ordering::Release);
         self.progress.notify_waiters();
-        let mut sealed = tally.sealed();
-        sealed.open = self.order.lock().open.len() as u64;
-        sealed.stalled_ms = self.stalled.load(Ordering::Relaxed) / 1000;
-        sink.seal(sealed.clone()).map(|()| Summary { sealed })
+        let open = self.order.lock().open.len() as u64;
+        let sealed = writer.seal(open, self.stalled.load(Ordering::Relaxed) / 1000)?;
+        Ok(Summary { sealed })
+    }
+
+    fn fail(&self, error: RecordError) {
+        tracing::error!(target: "cassettes::record", %error, "recording stops");
+        let _ = self.failure.set(error);
+        // Nobody waits for room that never comes, and nobody adds to what cannot be written.
+        self.budget.close();
+        let mut order = self.order.lock();
+        order.closed = true;
+        order.queue.clear();
+        drop(order);
+        self.failed.cancel();
+        self.more.notify_one();
+    }
+}
+
+/// What became of writing some events, told when it is dropped.
+struct Outcome<'a> {
+    shared: &'a Shared,
+    failed: Option<RecordError>,
+}
+
+impl Drop for Outcome<'_> {
+    fn drop(&mut self) {
+        if let Some(error) = self.failed.take() {
+            self.shared.fail(error);
+        }
     }
 }
 

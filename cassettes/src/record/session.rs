@@ -60,6 +60,8 @@ pub struct Session {
     faults: Vec<Tree>,
     /// The exchange is not wanted on the tape.
     mute: bool,
+    /// Tells at the end what else has fired.
+    witness: Option<Box<dyn Fn() -> Vec<Tree> + Send + Sync>>,
 }
 
 impl Session {
@@ -67,12 +69,11 @@ impl Session {
         let Exchange { id, lane, conn, head, body, audit_id, trail } = exchange;
         let mute = !recorder.wants(&lane, &head);
         recorder.safe(trail.last()).await?;
-        let writes = !head.method.is_safe();
         let capture = Capture::new(id, Streaming::of(&head), recorder.wire());
         let req = Event::Req { of: id, t: recorder.now(), lane, conn, head: Box::new(head), body, audit_id };
         // From here on an end is owed, even if nobody waits any more.
         let mut session = Self {
-            recorder: recorder.clone(),
+            recorder,
             capture,
             backlog: VecDeque::from([req]),
             waiting: None,
@@ -81,11 +82,9 @@ impl Session {
             trail,
             faults: Vec::new(),
             mute,
+            witness: None,
         };
-        std::future::poll_fn(|cx| session.poll_written(cx)).await?;
-        if writes {
-            recorder.safe(session.last).await?;
-        }
+        std::future::poll_fn(|cx| session.poll_safe(cx)).await?;
         Ok(session)
     }
 
@@ -94,8 +93,12 @@ impl Session {
         self.faults.push(firing);
     }
 
-    /// Waits until the request is in the file: an answer must not reach a client whose question a crash could lose. By
-    /// the time of an answer it mostly is.
+    /// Somebody who knows at the end of the exchange which rules have fired on it, in their order.
+    pub fn witness(&mut self, tell: impl Fn() -> Vec<Tree> + Send + Sync + 'static) {
+        self.witness = Some(Box::new(tell));
+    }
+
+    /// Waits until what was queued is in the file: an answer must not reach a client whose question a crash could lose.
     ///
     /// # Errors
     /// When it never will be.
@@ -118,7 +121,8 @@ impl Session {
     /// The exchange is over. Only the first end counts.
     pub fn end(&mut self, end: End) {
         if !self.capture.is_ended() {
-            let faults = std::mem::take(&mut self.faults);
+            let mut faults = std::mem::take(&mut self.faults);
+            faults.extend(self.witness.take().map(|tell| tell()).unwrap_or_default());
             self.backlog.extend(self.capture.end(self.recorder.now(), end, faults));
         }
     }
@@ -126,6 +130,11 @@ impl Session {
     /// Whether everything told so far is in the queue.
     pub(crate) fn is_written(&self) -> bool {
         self.backlog.is_empty()
+    }
+
+    /// Writes down what has been told as far as that can be done without waiting.
+    pub(crate) fn write_now(&mut self) {
+        let _ = self.poll_safe(&mut Context::from_waker(std::task::Waker::noop()));
     }
 
     /// Puts what has been told into the queue, waiting for room.
@@ -161,6 +170,9 @@ impl Session {
     /// Waits until what has been told is in the file.
     pub(crate) fn poll_safe(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RecordError>> {
         ready!(self.poll_written(cx))?;
+        if self.settling.is_none() && !self.recorder.is_safe(self.last) {
+            self.recorder.work();
+        }
         if self.recorder.is_safe(self.last) {
             self.settling = None;
             return Poll::Ready(Ok(()));
@@ -183,11 +195,15 @@ impl Drop for Session {
         }
         self.end(End::ClientCancel);
         // Nobody is left who could wait; what is written here is a frame or two and an end.
+        let left = !self.backlog.is_empty();
         while let Some(event) = self.backlog.pop_front() {
             match self.recorder.enqueue(event, None) {
                 Ok(seq) => self.trail.note(seq),
                 Err(_) => return,
             }
+        }
+        if left {
+            self.recorder.work_later();
         }
     }
 }

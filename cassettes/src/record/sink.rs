@@ -1,4 +1,4 @@
-//! Where documents go: a tape on disk, a list in memory, a comparison. One thread calls it, one document at a time.
+//! Where documents go: a tape on disk, a list in memory, a comparison. It is given one document at a time.
 
 use crate::format::model::{Document, Sealed};
 use parking_lot::Mutex;
@@ -30,6 +30,20 @@ pub trait Sink: Send {
     /// # Errors
     /// When it cannot be kept. Nothing is written after that.
     fn write(&mut self, document: Document) -> Result<(), RecordError>;
+
+    /// Brings what was written to where a crash of this process leaves it. Nothing by default.
+    ///
+    /// # Errors
+    /// When it cannot be kept. Nothing is written after that.
+    fn flush(&mut self) -> Result<(), RecordError> {
+        Ok(())
+    }
+
+    /// Whether a document takes microseconds, so that a task may write it without giving way. A thread does it
+    /// otherwise.
+    fn is_prompt(&self) -> bool {
+        false
+    }
 
     /// Ends the recording well.
     ///

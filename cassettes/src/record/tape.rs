@@ -1,17 +1,14 @@
 //! [`TapeSink`]: the journal beside the tape while recording, the canonical tape in one step at the end.
 //!
-//! `x.tape.part` is written a document at a time and is what a crash leaves; `x.tape.yaml` appears whole when the
+//! `x.tape.part` is written whenever the recorder flushes and is what a crash leaves; `x.tape.yaml` appears whole when the
 //! recording is sealed, in place of an older one. What is secret is taken out before the first byte is written.
 
 use super::facts;
 use super::sink::{RecordError, Sink};
+use super::sync::Syncer;
 use crate::format::model::{Document, Entry, Header, Sealed, Tape};
 use crate::format::{JournalWriter, make_canonical, paths};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// What is written is synced to the disk at most this often.
-const SYNC: Duration = Duration::from_secs(1);
 
 /// Takes out what must not be on a tape.
 pub trait Clean: Send {
@@ -47,7 +44,7 @@ pub struct TapeSink {
     paths: TapePaths,
     journal: Option<JournalWriter>,
     clean: Option<Box<dyn Clean>>,
-    synced: tokio::time::Instant,
+    syncer: Option<Syncer>,
     /// What the tape begins with: an older tape that is added to.
     before: Option<Tape>,
 }
@@ -57,7 +54,7 @@ impl TapeSink {
     /// `x.tape.crashed`, a tape that is there stays until the new one is whole.
     #[must_use]
     pub fn new(paths: TapePaths, clean: Option<Box<dyn Clean>>) -> Self {
-        Self { paths, journal: None, clean, synced: tokio::time::Instant::now(), before: None }
+        Self { paths, journal: None, clean, syncer: None, before: None }
     }
 
     /// Adds to a tape: its header and entries come first. Ids, order and times of what is added must follow on.
@@ -88,8 +85,10 @@ impl TapeSink {
                 Entry::Upgrade(upgrade) => Document::Upgrade(upgrade),
                 Entry::Mark(mark) => Document::Mark(mark),
             };
-            journal.append(&document).map_err(RecordError::write)?;
+            journal.hold(&document).map_err(RecordError::write)?;
         }
+        journal.flush().map_err(RecordError::write)?;
+        self.syncer = Some(Syncer::start(journal.handle().map_err(RecordError::write)?, &self.paths.part)?);
         self.journal = Some(journal);
         Ok(())
     }
@@ -106,15 +105,24 @@ impl Sink for TapeSink {
         let Some(journal) = &mut self.journal else {
             return Err(RecordError::write("a document came before the header"));
         };
-        journal.append(&document).map_err(RecordError::write)?;
-        if self.synced.elapsed() >= SYNC {
-            self.synced = tokio::time::Instant::now();
-            journal.sync().map_err(RecordError::write)?;
+        journal.hold(&document).map_err(RecordError::write)
+    }
+
+    fn flush(&mut self) -> Result<(), RecordError> {
+        if let Some(journal) = &mut self.journal {
+            journal.flush().map_err(RecordError::write)?;
         }
-        Ok(())
+        self.syncer.as_ref().map_or(Ok(()), Syncer::written)
+    }
+
+    fn is_prompt(&self) -> bool {
+        true
     }
 
     fn seal(mut self: Box<Self>, sealed: Sealed) -> Result<(), RecordError> {
+        if let Some(syncer) = self.syncer.take() {
+            syncer.stop()?;
+        }
         let Some(journal) = &mut self.journal else { return Ok(()) };
         journal.append(&Document::Sealed(sealed)).map_err(RecordError::write)?;
         journal.sync().map_err(RecordError::write)?;

@@ -1,6 +1,7 @@
 //! [`Tee`]: a body that passes unchanged, and whose session hears what passed.
 //!
-//! A piece goes to the client first and to the tape after; the next piece is not read until the last is in the file.
+//! What was told is in the file before it passes: the frames of a stream with the piece that completes them, an answer
+//! with its last byte. So nothing that a client has got in full can be missing on the tape, whatever happens.
 
 use super::session::Session;
 use super::sink::RecordError;
@@ -83,6 +84,10 @@ pub struct Tee<B> {
     outcome: Outcome,
     /// Bytes still to come, where that is known.
     remaining: Option<u64>,
+    /// What passes once its documents are in the file.
+    held: Option<Frame<Bytes>>,
+    /// Nothing more comes.
+    over: bool,
 }
 
 impl<B: Body<Data = Bytes>> Tee<B> {
@@ -91,8 +96,10 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         let remaining = body.size_hint().exact();
         if body.is_end_stream() || remaining == Some(0) {
             session.end(End::Complete);
+            // A server may not ask for a body that is known to be empty.
+            session.write_now();
         }
-        Self { body, session, outcome, remaining }
+        Self { body, session, outcome, remaining, held: None, over: false }
     }
 }
 
@@ -106,38 +113,53 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
-        if let Err(error) = ready!(this.session.poll_safe(cx)) {
-            return Poll::Ready(Some(Err(error.into())));
-        }
-        match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    this.session.data(data);
-                    this.remaining = this.remaining.map(|left| left.saturating_sub(data.len() as u64));
+        loop {
+            if let Err(error) = ready!(this.session.poll_safe(cx)) {
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            if let Some(frame) = this.held.take() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if this.over {
+                return Poll::Ready(None);
+            }
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        this.session.data(data);
+                        this.remaining = this.remaining.map(|left| left.saturating_sub(data.len() as u64));
+                    }
+                    // A server stops asking once it has all that was promised; this is the last chance to say so.
+                    if this.body.is_end_stream() || this.remaining == Some(0) {
+                        this.session.end(End::Complete);
+                    }
+                    this.held = Some(frame);
                 }
-                // A server stops asking once it has all that was promised; this is the last chance to say so.
-                if this.body.is_end_stream() || this.remaining == Some(0) {
+                Some(Err(error)) => {
+                    this.session.end(this.outcome.of(&error));
+                    return Poll::Ready(Some(Err(Trouble::Body(error))));
+                }
+                None => {
                     this.session.end(End::Complete);
+                    this.over = true;
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                this.session.end(this.outcome.of(&error));
-                Poll::Ready(Some(Err(Trouble::Body(error))))
-            }
-            None => {
-                this.session.end(End::Complete);
-                ready!(this.session.poll_written(cx))?;
-                Poll::Ready(None)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && self.session.is_written()
+        self.held.is_none() && self.body.is_end_stream() && self.session.is_written()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let held = self.held.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        if held > 0 {
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper + held);
+            }
+            hint.set_lower(hint.lower() + held);
+        }
+        hint
     }
 }

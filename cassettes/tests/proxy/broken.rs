@@ -1,9 +1,12 @@
 //! Servers that fail: the client sees the same failure, and the tape names it.
 
 use super::support::{Dial, Stage, says, scripted};
+use http_body_util::BodyExt as _;
 use rehearsal_cassettes::format::model::{Body, End};
+use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// Closes with a reset: what is unread, or a linger of nothing, makes the kernel say so.
 fn reset(stream: TcpStream) {
@@ -27,20 +30,25 @@ async fn a_truncated_chunk_is_an_error_for_the_client_too() {
 
 #[tokio::test]
 async fn a_reset_in_the_middle_of_a_watch_breaks_the_watch() {
-    let address = scripted(|_, mut stream| async move {
-        stream.set_nodelay(true).unwrap();
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n11\r\n{\"type\":\"ADDED\"}\n\r\n";
-        let _ = stream.write_all(head.as_bytes()).await;
-        let _ = stream.writable().await;
-        // The event must have been read before the reset throws it away.
-        let mut byte = [0];
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(200), stream.peek(&mut byte)).await;
-        reset(stream);
+    let heard = Arc::new(Notify::new());
+    let wait = heard.clone();
+    let address = scripted(move |_, mut stream| {
+        let wait = wait.clone();
+        async move {
+            stream.set_nodelay(true).unwrap();
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n11\r\n{\"type\":\"ADDED\"}\n\r\n";
+            let _ = stream.write_all(head.as_bytes()).await;
+            // A reset throws away what has not been read.
+            wait.notified().await;
+            reset(stream);
+        }
     })
     .await;
     let stage = Stage::before(Dial { address, http2: false }).await;
-    let (_, body) = stage.get("/api/v1/pods?watch=true").await;
-    assert!(body.is_err());
+    let mut body = stage.send(stage.request("GET", "/api/v1/pods?watch=true", "")).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    heard.notify_one();
+    assert!(body.collect().await.is_err());
     stage.ended(1).await;
     let tape = stage.tape().await;
     assert!(matches!(tape.end(), End::Reset { .. } | End::EofNoNotify), "{:?}", tape.end());

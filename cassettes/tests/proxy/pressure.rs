@@ -1,6 +1,6 @@
 //! A slow tape and slow readers: everybody waits, nothing is lost, memory stays where it is.
 
-use super::support::{Dial, Stage, Tape, scripted};
+use super::support::{Dial, Stage, Tape, scripted, until};
 use http_body_util::BodyExt as _;
 use rehearsal_cassettes::format::model::{Document, End, Sealed};
 use rehearsal_cassettes::proxy::Policy;
@@ -9,26 +9,48 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 const FRAMES: usize = 12_000;
 /// An event of two kilobytes.
 const EVENT: usize = 2048;
 const BUDGET: usize = 1 << 20;
 
-/// A watch of many events, sent as fast as they are taken; counts the bytes that were.
-async fn flood(taken: Arc<AtomicUsize>) -> std::net::SocketAddr {
+/// What a flooding server knows of its events.
+#[derive(Default)]
+struct Flood {
+    /// Bytes of events that were taken.
+    taken: AtomicUsize,
+    /// Whether the socket takes nothing more.
+    blocked: AtomicBool,
+}
+
+/// Writes, and tells whether that has to wait.
+async fn write_noting(flood: &Flood, stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    let mut writing = std::pin::pin!(stream.write_all(bytes));
+    std::future::poll_fn(|cx| {
+        let written = writing.as_mut().poll(cx);
+        flood.blocked.store(written.is_pending(), Ordering::SeqCst);
+        written
+    })
+    .await
+}
+
+/// A watch of many events, sent as fast as they are taken.
+async fn flood(flood: Arc<Flood>) -> std::net::SocketAddr {
     scripted(move |_, mut stream| {
-        let taken = taken.clone();
+        let flood = flood.clone();
         async move {
             let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
             let _ = stream.write_all(head.as_bytes()).await;
             let pad = "x".repeat(EVENT);
             for n in 0..FRAMES {
                 let event = format!("{{\"type\":\"MODIFIED\",\"object\":{{\"n\":{n},\"pad\":\"{pad}\"}}}}\n");
-                if stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await.is_err() {
+                let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+                if write_noting(&flood, &mut stream, chunk.as_bytes()).await.is_err() {
                     return;
                 }
-                taken.fetch_add(event.len(), Ordering::Relaxed);
+                flood.taken.fetch_add(event.len(), Ordering::SeqCst);
             }
             let _ = stream.write_all(b"0\r\n\r\n").await;
         }
@@ -42,7 +64,7 @@ struct Held(mpsc::Receiver<()>, bool, MemorySink, Arc<AtomicBool>);
 impl Sink for Held {
     fn write(&mut self, document: Document) -> Result<(), RecordError> {
         if matches!(document, Document::Frame(_)) && !self.1 {
-            self.3.store(true, Ordering::Relaxed);
+            self.3.store(true, Ordering::SeqCst);
             // Answered once, it holds back no longer.
             let _ = self.0.recv();
             self.1 = true;
@@ -64,10 +86,10 @@ fn resident() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tape_that_is_not_written_holds_the_watch_up_and_loses_nothing() {
-    let taken = Arc::new(AtomicUsize::new(0));
+    let flooding = Arc::new(Flood::default());
     let (go, held) = mpsc::channel();
     let sink = MemorySink::default();
-    let upstream = Dial { address: flood(taken.clone()).await, http2: false };
+    let upstream = Dial { address: flood(flooding.clone()).await, http2: false };
     let holding = Arc::new(AtomicBool::new(false));
     let writes = Held(held, false, sink.clone(), holding.clone());
     let stage = Stage::with(upstream, writes, sink, Policy::record(), |options| options.budget = BUDGET).await;
@@ -80,18 +102,19 @@ async fn a_tape_that_is_not_written_holds_the_watch_up_and_loses_nothing() {
         }
         bytes
     });
-    // It stands still once the budget and the buffers of sockets are full: three looks that see no progress, after the
-    // tape has begun to hold back (a busy machine may not have begun at all).
-    let (mut last, mut still) = (usize::MAX, 0);
-    while still < 3 {
-        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-        let now = taken.load(Ordering::Relaxed);
-        still = if now == last && holding.load(Ordering::Relaxed) { still + 1 } else { 0 };
-        last = now;
-    }
+    // While the sink holds back, who waits for the tape waits on; the rest of the way then fills up, as far as the server.
+    // A proxy that did not wait would take everything, and the server would never be blocked for good.
+    let recorder = stage.recorder.clone();
+    until(|| holding.load(Ordering::SeqCst) && recorder.waiting() > 0).await;
+    until(|| flooding.blocked.load(Ordering::SeqCst) || reader.is_finished()).await;
+    let last = flooding.taken.load(Ordering::SeqCst);
     assert!(!reader.is_finished() && last < FRAMES * EVENT * 3 / 4, "{last} bytes passed a tape that stands still");
     let grown = resident().saturating_sub(before);
     assert!(grown < 24 << 20, "{grown} bytes more in memory");
+    // A wait that can be told from none in the footer's milliseconds.
+    let since = recorder.now();
+    until(|| recorder.now() >= since + 2000).await;
+    assert_eq!(recorder.waiting(), 1, "it waits for as long as the tape does");
     go.send(()).unwrap();
     drop(go);
     assert!(reader.await.unwrap() > FRAMES * EVENT);
@@ -104,16 +127,12 @@ async fn a_tape_that_is_not_written_holds_the_watch_up_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_reader_that_does_not_read_holds_the_server_up() {
-    let taken = Arc::new(AtomicUsize::new(0));
-    let stage = Stage::before(Dial { address: flood(taken.clone()).await, http2: false }).await;
+    let flooding = Arc::new(Flood::default());
+    let stage = Stage::before(Dial { address: flood(flooding.clone()).await, http2: false }).await;
     let body = stage.send(stage.request("GET", "/api/v1/pods?watch=1", "")).await.unwrap().into_body();
-    let (mut last, mut still) = (usize::MAX, 0);
-    while still < 3 {
-        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-        let now = taken.load(Ordering::Relaxed);
-        still = if now == last && now > 0 { still + 1 } else { 0 };
-        last = now;
-    }
+    // Whoever is quick sees it blocked before all buffers are full; that makes the check weaker, never wrong.
+    until(|| flooding.blocked.load(Ordering::SeqCst)).await;
+    let last = flooding.taken.load(Ordering::SeqCst);
     assert!(last < FRAMES * EVENT * 3 / 4, "{last} bytes went to nobody");
     drop(body);
     stage.ended(1).await;

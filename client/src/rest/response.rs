@@ -34,6 +34,8 @@ pub struct RestResponse {
     pub(crate) codecs: Codecs,
     /// The error made from the status code alone.
     pub(crate) generic: Option<Box<StatusError>>,
+    /// Whether it is the failure of a write that may have taken place, and the client tells.
+    pub(crate) unknown: bool,
 }
 
 impl RestResponse {
@@ -73,7 +75,7 @@ impl RestResponse {
     /// Any status outside of 200 to 206.
     pub fn raw(&self) -> Result<Bytes, Error> {
         match &self.generic {
-            Some(error) => Err(Error::Status(error.clone())),
+            Some(error) => Err(self.told(error.clone())),
             None => Ok(self.body.clone()),
         }
     }
@@ -83,9 +85,14 @@ impl RestResponse {
     pub fn error(&self) -> Option<Error> {
         let generic = self.generic.as_ref()?;
         Some(match self.status_in_body() {
-            Some(status) => Error::Status(Box::new(StatusError { status, body: self.body.clone() })),
-            None => Error::Status(generic.clone()),
+            Some(status) => self.told(Box::new(StatusError { status, body: self.body.clone() })),
+            None => self.told(generic.clone()),
         })
+    }
+
+    fn told(&self, refusal: Box<StatusError>) -> Error {
+        let error = Error::Status(refusal);
+        if self.unknown { Error::UnknownOutcome { cause: Box::new(error) } } else { error }
     }
 
     /// A failure `Status` in the body.

@@ -83,6 +83,11 @@ pub struct RetryOptions {
     pub retry_unsent: bool,
     /// Retry a GET whose answer broke off.
     pub retry_truncated: bool,
+    /// Tell a write that has failed and may have taken place as [`Error::UnknownOutcome`], and never repeat it. client-go
+    /// repeats one that is answered 5xx with `Retry-After`, and gives all other failures as they are.
+    ///
+    /// [`Error::UnknownOutcome`]: crate::Error::UnknownOutcome
+    pub tell_unknown_outcomes: bool,
     /// One classification of lost HTTP/2 connections for all entries, and exhausted watches return their error.
     pub same_rules_for_watch: bool,
 }
@@ -97,6 +102,7 @@ impl Default for RetryOptions {
             jitter: 0.0,
             retry_unsent: false,
             retry_truncated: false,
+            tell_unknown_outcomes: false,
             same_rules_for_watch: false,
         }
     }
@@ -115,6 +121,7 @@ impl RetryOptions {
             jitter: 0.6,
             retry_unsent: true,
             retry_truncated: true,
+            tell_unknown_outcomes: true,
             same_rules_for_watch: true,
             ..Self::default()
         }
@@ -174,6 +181,7 @@ impl Retries {
             }
         };
         match found {
+            Some(_) if self.is_outcome_unknown(outcome) => Decision::Done,
             Some((wait, why)) if self.replayable && self.made < self.options.max_retries => {
                 self.made += 1;
                 let after = self.shape(wait, chance);
@@ -183,10 +191,25 @@ impl Retries {
         }
     }
 
+    /// Whether a write may have taken place although it failed so, and this is to be told. The server turns away with 429
+    /// what it has not looked at; 5xx may come from behind a commit.
+    #[must_use]
+    pub fn is_outcome_unknown(&self, outcome: Outcome<'_>) -> bool {
+        let writes = !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        self.options.tell_unknown_outcomes
+            && writes
+            && match outcome {
+                Outcome::Answered { status, .. } => status.is_server_error(),
+                Outcome::Failed(error) => !error.is_unsent(),
+            }
+    }
+
     /// Whether this entry retries this error at all, attempts left or not.
     #[must_use]
     pub fn is_retryable(&self, error: &TransportError) -> bool {
-        if self.options.retry_unsent && error.is_unsent() {
+        // A refused stream goes again in Go's transport already, whatever the verb.
+        let refused = error.kind() == TransportKind::RefusedStream && self.entry != Entry::Stream;
+        if refused || self.options.retry_unsent && error.is_unsent() {
             return true;
         }
         let lost = error.kind() == TransportKind::ConnectionLost;

@@ -167,3 +167,32 @@ fn the_better_mode_repeats_writes_that_never_left() {
     assert!(failed(&mut all(), TransportKind::Refused).is_some());
     assert!(failed(&mut all(), TransportKind::Reset).is_none(), "it may have arrived");
 }
+
+#[test]
+fn a_refused_stream_is_repeated_whatever_the_verb() {
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let mut retries = Retries::new(RetryOptions::default(), Entry::Do, method, true);
+        assert_eq!(failed(&mut retries, TransportKind::RefusedStream), secs(1));
+    }
+}
+
+#[test]
+fn a_write_that_may_have_taken_place_is_repeated_as_client_go_does_or_told() {
+    let of = |options: &RetryOptions, method: Method| Retries::new(options.clone(), Entry::Do, method, true);
+    let (plain, told) = (RetryOptions::default(), RetryOptions::improved());
+    for status in [500, 503, 504] {
+        assert_eq!(answered(&mut of(&plain, Method::POST), status, Some("1")), secs(1));
+        assert_eq!(answered(&mut of(&told, Method::POST), status, Some("1")), None);
+        assert!(answered(&mut of(&told, Method::GET), status, Some("1")).is_some());
+    }
+    assert!(answered(&mut of(&told, Method::POST), 429, Some("1")).is_some(), "nothing was executed");
+    let of_status = |options, status| {
+        let status = StatusCode::from_u16(status).unwrap();
+        of(options, Method::PUT).is_outcome_unknown(Outcome::Answered { status, retry_after: None, flow_schema: None })
+    };
+    assert_eq!([200, 409, 429, 500, 504].map(|status| of_status(&told, status)), [false, false, false, true, true]);
+    assert!(!of_status(&plain, 504));
+    let of_kind = |kind| of(&told, Method::POST).is_outcome_unknown(Outcome::Failed(&TransportError::new(kind, "x")));
+    assert!(of_kind(TransportKind::Reset) && of_kind(TransportKind::Deadline));
+    assert!(!of_kind(TransportKind::Refused) && !of_kind(TransportKind::RefusedStream));
+}

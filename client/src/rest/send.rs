@@ -108,7 +108,9 @@ impl Request {
             let failure = match self.read(body, answer.deadline).await {
                 Ok(body) => {
                     self.measure(body.len());
-                    let response = self.response(parts.status, &parts.headers, body);
+                    let mut response = self.response(parts.status, &parts.headers, body);
+                    let outcome = Outcome::Answered { status: parts.status, retry_after: None, flow_schema: None };
+                    response.unknown = answer.retries.is_outcome_unknown(outcome);
                     response.warnings.iter().for_each(|w| self.warnings.handle(w));
                     self.learn(response.status);
                     return Ok(response);
@@ -294,7 +296,10 @@ impl Request {
                 (Decision::Done, Err(source)) => {
                     let hidden = retries.hides_exhaustion() && retries.is_retryable(&source);
                     let own = source.to_string();
-                    let failure = self.finish(self.transport_error(source), Some(&own), &mut retries);
+                    let unknown = retries.is_outcome_unknown(Outcome::Failed(&source));
+                    let error = self.transport_error(source);
+                    let error = if unknown { Error::UnknownOutcome { cause: Box::new(error) } } else { error };
+                    let failure = self.finish(error, Some(&own), &mut retries);
                     return Err(Failure { hidden, ..failure });
                 }
             }
@@ -484,6 +489,7 @@ impl Request {
             warnings: warnings::parse(headers),
             codecs: shared.codecs.clone(),
             generic,
+            unknown: false,
         }
     }
 }

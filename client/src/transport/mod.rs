@@ -11,6 +11,7 @@ mod pool;
 mod proxy;
 mod round_trip;
 mod tls;
+mod whole;
 
 pub(crate) use auth::Credentials;
 pub use body::Body;
@@ -170,7 +171,9 @@ fn kind_of(error: &(dyn std::error::Error + 'static)) -> Option<TransportKind> {
 
 fn by_words(error: TransportError) -> TransportError {
     let text = error.to_string().to_ascii_lowercase();
-    let kind = if text.contains("goaway") || text.contains("go away") || text.contains("connection error received") {
+    let kind = if text.contains("refused stream before processing") {
+        TransportKind::RefusedStream
+    } else if text.contains("goaway") || text.contains("go away") || text.contains("connection error received") {
         TransportKind::GoAway
     } else if text.contains("http2: client connection lost") || text.contains("keep-alive timed out") {
         TransportKind::ConnectionLost
@@ -197,6 +200,12 @@ mod tests {
         assert_eq!(kind(io::ErrorKind::BrokenPipe), TransportKind::BrokenWrite);
         assert_eq!(kind(io::ErrorKind::UnexpectedEof), TransportKind::Eof);
         assert_eq!(kind(io::ErrorKind::PermissionDenied), TransportKind::Other);
+    }
+
+    #[test]
+    fn a_refused_stream_is_known_by_the_words_of_h2() {
+        let words = "stream error received: refused stream before processing any application logic";
+        assert_eq!(classify(words.into()).kind(), TransportKind::RefusedStream);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use super::connector::{Connector, proxy_authorization};
 use super::proxy::{Proxy, ProxyEnv};
 use super::tls::Tls;
+use super::whole::whole;
 use super::{Body, Transport, classify};
 use crate::config::{AuthProvider, Config, ConfigError, ExecAuthenticator, ExecConfig, Oidc, TlsConfig};
 use crate::error::TransportError;
@@ -135,7 +136,7 @@ impl Pool {
         }
         let client = if upgrade { &self.upgrades } else { &self.client };
         match client.request(request).await {
-            Ok(response) => Ok(response.map(Body::wrap)),
+            Ok(response) => Ok(whole(response)),
             Err(error) => Err(classify(Box::new(error))),
         }
     }

@@ -7,5 +7,5 @@ mod retry_watcher;
 mod stream;
 
 pub use rehearsal_apimachinery::{WatchEvent, WatchEventType};
-pub use retry_watcher::{RetryWatcher, StartWatch};
+pub use retry_watcher::{RetryWatcher, StartWatch, WATCH_BACKOFF};
 pub use stream::WatchStream;

@@ -5,13 +5,25 @@
 
 use super::{WatchEvent, WatchEventType, WatchStream};
 use crate::error::Error;
+use crate::retry::Backoff;
 use crate::{BoxFuture, DynamicResource, clock};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
 use rehearsal_apimachinery::{ListOptions, ObjectMeta, Status};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// client-go: starts are at least this far apart.
 const SPACING: Duration = Duration::from_secs(1);
+
+/// How the waits of client-go's reflectors grow.
+pub const WATCH_BACKOFF: Backoff = Backoff {
+    steps: u32::MAX,
+    duration: Duration::from_millis(800),
+    factor: 2.0,
+    jitter: 1.0,
+    cap: Some(Duration::from_secs(30)),
+};
 
 /// Starts a watch.
 pub trait StartWatch: Send + Sync {
@@ -37,6 +49,10 @@ pub struct RetryWatcher<S> {
     started: Option<Instant>,
     /// Not to be started again before.
     not_before: Option<Instant>,
+    /// The waits after failures, and how far they have grown since the last event.
+    backoff: Option<Backoff>,
+    grown: Option<Backoff>,
+    chance: SmallRng,
     done: bool,
 }
 
@@ -54,7 +70,26 @@ impl<S: StartWatch> RetryWatcher<S> {
             return Err(Error::Request(fault));
         }
         let options = ListOptions { allow_watch_bookmarks: true, watch: true, ..options };
-        Ok(Self { source, options, show_bookmarks: false, stream: None, started: None, not_before: None, done: false })
+        Ok(Self {
+            source,
+            options,
+            show_bookmarks: false,
+            stream: None,
+            started: None,
+            not_before: None,
+            backoff: None,
+            grown: None,
+            chance: SmallRng::from_os_rng(),
+            done: false,
+        })
+    }
+
+    /// Lets the waits after failures grow, until an event comes; [`WATCH_BACKOFF`] has client-go's numbers for informers.
+    /// Without it, starts are a second apart, as in client-go.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
     }
 
     /// Hands bookmarks out too; client-go hides them.
@@ -133,7 +168,11 @@ impl<S: StartWatch> RetryWatcher<S> {
     }
 
     fn delay(&mut self, error: &Error) {
-        self.not_before = error.retry_after().map(|wait| clock::now() + wait);
+        let grown = self.backoff.as_ref().map(|backoff| {
+            let chance = self.chance.random();
+            self.grown.get_or_insert_with(|| backoff.clone()).step(chance)
+        });
+        self.not_before = error.retry_after().max(grown).and_then(|wait| clock::now().checked_add(wait));
     }
 
     fn end(&mut self, status: &Status) -> WatchEvent {
@@ -163,6 +202,7 @@ impl<S: StartWatch> RetryWatcher<S> {
             return Some(self.end(&Status::internal_error("the event carries no resourceVersion")));
         }
         version.clone_into(&mut self.options.resource_version);
+        self.grown = None;
         (event.kind != WatchEventType::Bookmark || self.show_bookmarks).then_some(event)
     }
 }
@@ -239,6 +279,25 @@ mod tests {
         assert_eq!(all(&script).await, ["ERROR"]);
         let times: Vec<_> = script.asked.lock().iter().map(|(_, at)| *at).collect();
         assert_eq!(times, [0, 7, 14]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_after_failures_grow_until_an_event_comes() {
+        let broken = || Err(Status::internal_error("x").into());
+        let script = Script::new([
+            broken(),
+            broken(),
+            broken(),
+            Ok(event("ADDED", "2")),
+            broken(),
+            Ok(failure(&Status::expired("x"))),
+        ]);
+        let backoff = Backoff { duration: Duration::from_secs(2), jitter: 0.0, ..WATCH_BACKOFF };
+        let options = ListOptions::default().resource_version("1");
+        let mut watcher = RetryWatcher::try_new(&script, options).unwrap().backoff(backoff);
+        while watcher.next().await.is_some() {}
+        let times: Vec<_> = script.asked.lock().iter().map(|(_, at)| *at).collect();
+        assert_eq!(times, [0, 2, 6, 14, 15, 17]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 
 use super::respond;
 use crate::handle::Core;
+use crate::serve::StartError;
 use crate::store::Snapshot;
 use axum::body::Body;
 use http::request::Parts;
@@ -85,11 +86,17 @@ async fn answer(
             Some(_) => Ok((200, json!({}))),
             None => Err(no_snapshot(name)),
         },
+        (&Method::GET, ["lanes"]) => {
+            crate::serve::lanes(core).map(|lanes| (200, json!({"lanes": lanes}))).map_err(|e| refused(&e))
+        }
+        (&Method::POST, ["lanes"]) => open_lane(core, input).await,
         (&Method::POST, ["fork"]) => crate::serve::fork(core).await.map(|fork| (201, fork)),
         (&Method::GET, ["clock"]) => Ok((200, clock(core))),
         (&Method::POST, ["clock", "advance"]) => advance(core, input),
         (&Method::GET, ["objects"]) => Ok((200, objects(core))),
-        (_, ["journal" | "snapshots" | "fork" | "clock" | "objects", ..]) => Err(Status::method_not_allowed()),
+        (_, ["journal" | "snapshots" | "lanes" | "fork" | "clock" | "objects", ..]) => {
+            Err(Status::method_not_allowed())
+        }
         _ => Err(Status::no_such_resource()),
     }
 }
@@ -133,6 +140,25 @@ fn restore(core: &Core, name: &str) -> Result<(u16, Value), Status> {
     let snapshot = core.snapshots.0.lock().get(name).cloned().ok_or_else(|| no_snapshot(name))?;
     core.restore(&snapshot)?;
     Ok((200, json!({"revision": core.registry.storage().snapshot().revision().to_string()})))
+}
+
+/// Opens a listener for a lane, or tells of the one that is there.
+async fn open_lane(core: &Arc<Core>, input: &Value) -> Result<(u16, Value), Status> {
+    let Some(name) = input.get("name").and_then(Value::as_str) else {
+        return Err(Status::bad_request("name: the lane needs one"));
+    };
+    match crate::serve::open_lane(core, name).await {
+        Ok(lane) => Ok((201, json!(lane))),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn refused(error: &StartError) -> Status {
+    match error {
+        StartError::Lane(_) => Status::bad_request(format!("name: {error}")),
+        StartError::TooManyLanes(_) => Status::too_many_requests(error.to_string(), 1),
+        _ => Status::internal_error(error.to_string()),
+    }
 }
 
 fn no_snapshot(name: &str) -> Status {

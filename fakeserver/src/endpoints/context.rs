@@ -27,6 +27,8 @@ pub(crate) const MAX_BODY: usize = 3 * 1024 * 1024;
 /// A routed request.
 pub(crate) struct RequestContext {
     pub(crate) core: Arc<Core>,
+    /// Where it came in.
+    pub(crate) port: Arc<crate::serve::Port>,
     pub(crate) request: RequestInfo,
     pub(crate) info: Arc<ResourceInfo>,
     pub(crate) headers: HeaderMap,

@@ -19,6 +19,7 @@ pub(crate) mod subresources;
 pub mod table;
 mod update;
 mod view;
+mod warnings;
 mod watch;
 mod wire;
 

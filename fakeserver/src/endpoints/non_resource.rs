@@ -4,6 +4,7 @@ use super::negotiate::{self, Accepted, Media, Offer, Transform};
 use super::respond;
 use crate::catalog::discovery;
 use crate::handle::Core;
+use crate::serve::Port;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{
@@ -23,7 +24,7 @@ const OPENAPI_V2_PROTO: &str = "application/com.github.proto-openapi.spec.v2.v1.
 /// Answers a non-resource request.
 pub(crate) async fn handle(core: &Arc<Core>, parts: &Parts, query: &Query, _body: Body) -> Response<Body> {
     let path = parts.uri.path();
-    if let Some(answer) = health(core, path, query) {
+    if let Some(answer) = health(core, core.port_of(&parts.extensions), path, query) {
         return answer;
     }
     let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
@@ -133,14 +134,14 @@ fn health_metrics() -> String {
     head + &lines.collect::<String>()
 }
 
-fn health(core: &Core, path: &str, query: &Query) -> Option<Response<Body>> {
+fn health(core: &Core, port: &Port, path: &str, query: &Query) -> Option<Response<Body>> {
     let (kind, rest) = ["healthz", "livez", "readyz"].iter().find_map(|kind| {
         let rest = path.strip_prefix('/')?.strip_prefix(kind)?;
         (rest.is_empty() || rest.starts_with('/')).then_some((*kind, rest.trim_matches('/')))
     })?;
     let checks: Vec<&str> =
         CHECKS.iter().chain(if kind == "readyz" { &READY_CHECKS[..] } else { &[] }).copied().collect();
-    let failing = |check: &str| check == "shutdown" && core.is_stopping();
+    let failing = |check: &str| check == "shutdown" && core.is_stopping(port);
     if !rest.is_empty() {
         return Some(match checks.iter().find(|c| **c == rest) {
             None => respond::page_not_found(),

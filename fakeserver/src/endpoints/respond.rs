@@ -1,4 +1,4 @@
-//! Bodies and headers of answers: JSON, pretty JSON, YAML, protobuf, Tables, partial metadata, gzip, warnings.
+//! Bodies and headers of answers: JSON, pretty JSON, YAML, protobuf, Tables, partial metadata, gzip.
 
 use super::context::RequestContext;
 use super::list_body::Pieces;
@@ -13,18 +13,12 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
 use rehearsal_apimachinery::Catalog;
 use rehearsal_apimachinery::codec::{json, protobuf, yaml};
-use rehearsal_apimachinery::field::go_quote;
 use rehearsal_apimachinery::status::{Status, StatusReason};
 use serde_json::Value;
 use std::io::Write as _;
 
 /// Bodies above this many bytes are compressed when the client allows it (apiserver `defaultGzipThresholdBytes`).
 const GZIP_THRESHOLD: usize = 128 * 1024;
-/// All warnings of one answer together (apiserver `dropUntil`), in characters.
-const WARNING_BUDGET: usize = 4096;
-/// Length to which warnings are cut once the budget is exceeded, in characters.
-const WARNING_CUT: usize = 256;
-
 /// An answer with this body and content type.
 pub(crate) fn raw(code: u16, content_type: &str, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
@@ -135,40 +129,6 @@ fn escape_html(compact: Bytes) -> Bytes {
         }
     }
     Bytes::from(out)
-}
-
-/// Adds a `Warning` header per distinct text.
-pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
-    let mut seen: Vec<&str> = Vec::new();
-    for text in warnings.iter().flat_map(|text| each(text)) {
-        if !seen.contains(&text) {
-            seen.push(text);
-        }
-    }
-    let total: usize = seen.iter().map(|t| t.chars().count()).sum();
-    for text in seen {
-        let cut: String =
-            if total > WARNING_BUDGET { text.chars().take(WARNING_CUT).collect() } else { text.to_owned() };
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quote(&cut))) {
-            response.headers_mut().append("warning", value);
-        }
-    }
-}
-
-/// Duplicate keys of a YAML body come as one finding of many lines; each becomes a warning of its own.
-fn each(text: &str) -> impl Iterator<Item = &str> {
-    let (lines, whole) = match text.strip_prefix("yaml: unmarshal errors:\n") {
-        Some(lines) => (lines, None),
-        None => ("", Some(text)),
-    };
-    lines.lines().map(str::trim).chain(whole)
-}
-
-/// A quoted-string of HTTP: backslash and quote escaped, control characters dropped.
-fn quote(text: &str) -> String {
-    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-    let quoted = go_quote(&clean);
-    if quoted.is_ascii() { quoted } else { format!("\"{}\"", clean.replace('\\', "\\\\").replace('"', "\\\"")) }
 }
 
 /// The object as a Table or as partial metadata, as compact JSON.

@@ -5,12 +5,16 @@
 
 use super::context::RequestContext;
 use super::negotiate::Accepted;
-use super::{component_status, create, delete, get, list, non_resource, patch, respond, subresources, update, watch};
+use super::{
+    component_status, create, delete, get, list, non_resource, patch, respond, subresources, update, warnings, watch,
+};
 use crate::auth::RequestAttributes;
 use crate::catalog::ResourceInfo;
 use crate::faults::{self, ServerHost, View, ViewedStorage};
+use crate::front::Beneath;
 use crate::handle::Core;
 use crate::registry::Registry;
+use crate::serve::Port;
 use crate::strategies::UserInfo;
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, HeaderValue};
@@ -22,16 +26,21 @@ use rehearsal_fault_wire::{Describe, FaultLayer, Foreign, Line, Record, WriteFau
 use std::sync::Arc;
 use tower::{Layer as _, Service as _};
 
-/// The client certificate of the connection and its line, put there by the listener.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PeerCertificate(pub(crate) Option<Vec<u8>>, pub(crate) Option<Line>);
+/// What is known of a request by its connection; put there by the listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// Of the client, in DER.
+    pub(crate) certificate: Option<Arc<[u8]>>,
+    pub(crate) line: Line,
+    pub(crate) port: Arc<Port>,
+}
 
 /// Answers any request.
 pub(crate) async fn dispatch(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
     let audit_id = request.headers().get("audit-id").cloned();
     let started = core.access.start(&request);
-    let line = request.extensions().get::<PeerCertificate>().and_then(|peer| peer.1.clone());
-    let mut response = if core.shutdown.refuses(&request) {
+    let line = request.extensions().get::<Peer>().map(|peer| peer.line.clone());
+    let mut response = if core.port_of(request.extensions()).shutdown.refuses(&request) {
         shutting_down(line.as_ref())
     } else if core.faults.is_armed() {
         faulted(&core, request, line.clone()).await
@@ -81,7 +90,12 @@ async fn faulted(core: &Arc<Core>, mut request: Request<Body>, line: Option<Line
         let core = handler.clone();
         async move {
             let write = request.extensions_mut().remove::<WriteFaults>();
-            Ok::<_, std::convert::Infallible>(faults::scoped(write, handle(&core, request)).await)
+            let beneath = request.extensions().get::<Beneath>().cloned();
+            let answer = faults::scoped(write, handle(&core, request)).await;
+            Ok::<_, std::convert::Infallible>(match beneath {
+                Some(beneath) => beneath.see(answer).await,
+                None => answer,
+            })
         }
     });
     let mut service = FaultLayer::new(core.faults.clone(), ServerHost(Arc::downgrade(core))).layer(service);
@@ -109,7 +123,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     {
         return respond::status(&Accepted::json(), &status);
     }
-    let peer = parts.extensions.get::<PeerCertificate>().and_then(|p| p.0.clone());
+    let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.certificate.clone());
     let user = match core.identify(&parts.headers, peer.as_deref(), &info, &query) {
         Ok(user) => user,
         Err(status) => return respond::status(&error_form(&parts.headers, &query), &status),
@@ -127,6 +141,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     let viewed = parts.extensions.get::<View>().and_then(|view| viewed(core, view, &info, &query));
     let mut cx = RequestContext {
         core: core.clone(),
+        port: core.port_of(&parts.extensions).clone(),
         request: info,
         info: row,
         headers: parts.headers,
@@ -144,7 +159,7 @@ async fn handle(core: &Arc<Core>, request: Request<Body>) -> Response<Body> {
     if let Some(text) = cx.info.deprecated.clone() {
         cx.warnings.insert(0, text);
     }
-    respond::warn(&mut response, &cx.warnings);
+    warnings::add(&mut response, &cx.warnings);
     with_flow(core, response)
 }
 

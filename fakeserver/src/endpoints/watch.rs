@@ -173,7 +173,7 @@ impl Watcher {
             last_bookmark: begin.from,
             next_bookmark: Box::pin(tokio::time::sleep_until(first_bookmark(deadline))),
             deadline,
-            stop: cx.core.watches.lock().clone(),
+            stop: cx.port.watches(),
             gone: target.info.rules.as_ref().map(|r| r.life.gone.clone()).unwrap_or_default(),
             begin: begin.initial.map(|s| (s, begin.end_marker)),
             cursor: begin.cursor,

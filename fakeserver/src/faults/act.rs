@@ -30,7 +30,7 @@ pub(super) async fn act(
             let now = core.memory.bump();
             core.memory.compact(now);
         }
-        Action::Shutdown { delay, drain, down } => super::shutdown::begin(core, &fired.set, *delay, *drain, *down),
+        Action::Shutdown { delay, drain, down } => super::shutdown::begin(core, fired, *delay, *drain, *down),
         Action::SkewClock { offset, over } => skew(core, fired, *offset, *over),
         Action::StaleRead { lag } => {
             let at = core.views.behind(*lag, core.memory.snapshot().revision(), core.faults.now());
@@ -70,9 +70,9 @@ pub(crate) fn act_on_connection(core: &Arc<Core>, action: &Action, fired: &Fired
 fn late(core: &Arc<Core>, fired: &Fired, lasts: Duration) {
     let ceiling = core.views.of_lane(&fired.lane);
     ceiling.set(core.memory.snapshot().revision());
-    let (core, set) = (core.clone(), fired.set.clone());
+    let over = core.faults.sleep(lasts, &fired.set);
     tokio::spawn(async move {
-        core.faults.sleep(lasts, &set).await;
+        over.await;
         ceiling.lift();
     });
 }
@@ -98,9 +98,9 @@ async fn recreate(core: &Arc<Core>, facts: &Facts, fired: &Fired, gap: Duration)
             meta.remove(key);
         }
     }
-    let (core, set) = (core.clone(), fired.set.clone());
+    let (core, away) = (core.clone(), core.faults.sleep(gap, &fired.set));
     let again = async move {
-        core.faults.sleep(gap, &set).await;
+        away.await;
         if let Err(status) = core.registry.load(object).await {
             tracing::warn!(target: "fakeserver::faults", message = %status.message, "make an object again");
         }

@@ -36,6 +36,7 @@ pub(crate) fn describe(parts: &Parts, user: &str) -> Facts {
         .collect();
     if let Some(line) = parts.extensions.get::<Line>() {
         facts.connection = line.ordinal();
+        line.lane().clone_into(&mut facts.listener);
         facts.stream = line.next_request();
     }
     facts

@@ -2,7 +2,7 @@
 
 use super::{View, facts};
 use crate::clock::Clock;
-use crate::endpoints::router::PeerCertificate;
+use crate::endpoints::router::Peer;
 use crate::handle::Core;
 use axum::body::Body;
 use bytes::Bytes;
@@ -114,19 +114,20 @@ impl Host for ServerHost {
 
     fn dress(&self, case: &Case, response: &mut Response<Bytes>) {
         // What the filters before priority and fairness say, and what no API server says, does not have them.
-        let outside = matches!(
-            case,
-            Case::TooManyInflight
-                | Case::ApfReject { .. }
-                | Case::ShutdownRetry
-                | Case::ShuttingDown
-                | Case::PathsNotInstalled
-                | Case::RequestTimeout
-                | Case::Unauthorized
-                | Case::HeadersTooLarge
-                | Case::Gateway { .. }
-                | Case::Custom { .. }
-        );
+        let named = matches!(case, Case::ApfReject { flow_schema, .. } if !flow_schema.is_empty());
+        let outside = named
+            || matches!(
+                case,
+                Case::TooManyInflight
+                    | Case::ShutdownRetry
+                    | Case::ShuttingDown
+                    | Case::PathsNotInstalled
+                    | Case::RequestTimeout
+                    | Case::Unauthorized
+                    | Case::HeadersTooLarge
+                    | Case::Gateway { .. }
+                    | Case::Custom { .. }
+            );
         let Some(core) = self.0.upgrade().filter(|_| !outside) else { return };
         for (name, uid) in [
             ("x-kubernetes-pf-flowschema-uid", &core.flow_schema_uid),
@@ -166,7 +167,7 @@ fn user_of(core: &Arc<Core>, parts: &http::request::Parts) -> String {
     use rehearsal_apimachinery::request_info::{RequestInfo, parse_query};
     let query = parse_query(parts.uri.query().unwrap_or_default());
     let info = RequestInfo::parse(parts.method.as_str(), parts.uri.path(), &query).unwrap_or_default();
-    let peer = parts.extensions.get::<PeerCertificate>().and_then(|peer| peer.0.clone());
+    let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.certificate.clone());
     core.identify(&parts.headers, peer.as_deref(), &info, &query).map(|user| user.name).unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! Broken, silent and slow connections.
 
-use crate::score::scenario::{Expect, Group, Scenario, Watched, config_map};
+use crate::score::expect::Expect;
+use crate::score::scenario::{Class, Group, Scenario, Watched, config_map};
 use serde_json::json;
 use std::time::Duration;
 
@@ -29,19 +30,20 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .call_within("get", get(), Duration::from_secs(4))
             .lives("settles", Expect::EndsWithin(Duration::from_secs(8)))
             .polite("no-hot-loop", Expect::PerSecond(10))
-            .says(&["reset", "econnreset"]),
+            .says(&["reset", "econnreset"])
+            .check("says-where", Class::Diagnostics, Expect::Says(&["configmaps/a"])),
         scenario("reset-in-body", "the body of a list breaks off with RST, for ever")
             .many(40)
             .fault("verb: list", "{reset-mid-body: {afterBytes: 2000}}")
             .list()
-            .patience(16)
+            .patience(18)
             .must("no-part-for-the-whole", Expect::FailsOrLists(41))
             .lives("settles", Expect::Settles),
         scenario("eof-in-body", "the body of a list ends too early, for ever")
             .many(40)
             .fault("verb: list", "{eof: {afterBytes: 2000}}")
             .list()
-            .patience(16)
+            .patience(18)
             .must("no-part-for-the-whole", Expect::FailsOrLists(41))
             .lives("settles", Expect::Settles),
         scenario("silent-server", "a read with a deadline of 2 s is never answered")
@@ -49,6 +51,21 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .call_within("get", get(), Duration::from_secs(2))
             .lives("keeps-its-deadline", Expect::EndsWithin(Duration::from_secs(6)))
             .says(&["deadline", "timeout", "timed out", "abort"]),
+        scenario("half-open-once", "a connection falls silent under a read with a deadline of 2 s; then there is another read")
+            .fault("verb: get, first: 1", "half-open")
+            .call_within("get", get(), Duration::from_secs(2))
+            .call_within("get", get(), Duration::from_secs(4))
+            .lives("recovers", Expect::Succeeds)
+            .lives("keeps-its-deadline", Expect::EndsWithin(Duration::from_secs(8))),
+        scenario("half-open-http2", "HTTP/2: a connection falls silent under a read without a deadline")
+            .long()
+            .tls()
+            .fault("verb: get, nth: 2, protocol: h2", "half-open")
+            .get()
+            .get()
+            .patience(75)
+            .lives("recovers", Expect::Succeeds)
+            .lives("finds-out", Expect::EndsWithin(Duration::from_secs(60))),
         scenario("slow-head", "the answer to a read takes two seconds")
             .fault("verb: get, first: 1", "{delay: 2s}")
             .get()
@@ -91,11 +108,54 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .get()
             .lives("goes-on", Expect::Succeeds)
             .lives("settles", Expect::Settles),
+        scenario("goaway-lower", "HTTP/2: of ten reads at once the server answers some, and GOAWAY leaves out the newest three")
+            .tls()
+            .many(10)
+            .faults(
+                // The others are not answered before.
+                "  - {id: fault, when: {resource: configmaps, verb: get, protocol: h2, nth: 1, per: rule}, do: {goaway: {streamsBack: 3}}}\n  \
+                   - {id: slow, when: {resource: configmaps, verb: get, protocol: h2, after: 1, per: rule}, do: {delay: 500ms}}",
+            )
+            .call("burst", json!({"namespace": "default", "names": (0..10).map(|n| format!("a-{n:03}")).collect::<Vec<_>>()}))
+            .lives("recovers", Expect::Succeeds)
+            .polite("no-storm", Expect::RequestsPerOperation(2.5)),
+        scenario("goaway-error", "HTTP/2: a read gets GOAWAY ENHANCE_YOUR_CALM and the end of the connection, and there are two more")
+            .tls()
+            .fault("verb: get, first: 1, protocol: h2", "goaway-error")
+            .get()
+            .get()
+            .get()
+            .lives("goes-on", Expect::Succeeds)
+            .lives("settles", Expect::Settles)
+            .polite("no-hot-loop", Expect::PerSecond(10)),
+        scenario("goaway-watch", "HTTP/2: GOAWAY while a watch begins, which goes on over the old connection")
+            .long()
+            .tls()
+            .many(5)
+            .fault("verb: watch, first: 1, per: lane, protocol: h2", "goaway")
+            .sync()
+            .mirror(20)
+            .put("a", "two")
+            .put("b", "new")
+            .pass(1500)
+            .put("a", "three")
+            .mirror(20)
+            .must("mirrors", Expect::Mirrors)
+            .polite("few-lists", Expect::Lists(2)),
+        scenario("cancelled-body", "HTTP/2: the body of a list breaks off with RST_STREAM CANCEL, for ever")
+            .tls()
+            .many(40)
+            .fault("verb: list, protocol: h2", "{rst-stream: {code: CANCEL, afterBytes: 2000}}")
+            .watched(Watched::Lists)
+            .call_within("list", json!({"namespace": "default"}), Duration::from_secs(4))
+            .must("no-part-for-the-whole", Expect::FailsOrLists(41))
+            .lives("settles", Expect::EndsWithin(Duration::from_secs(8))),
         scenario("refused-stream-create", "HTTP/2: a create gets RST_STREAM REFUSED_STREAM, once")
             .tls()
             .fault("verb: create, first: 1, protocol: h2", "refused-stream")
             .generate()
             .must("no-duplicate", Expect::AtMost("made-", 1))
+            .lives("recovers", Expect::Succeeds)
             .lives("settles", Expect::Settles),
         scenario("reset-stream-create", "HTTP/2: a create is stored, and gets RST_STREAM INTERNAL_ERROR")
             .tls()

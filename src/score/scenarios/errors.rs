@@ -1,6 +1,7 @@
 //! 5xx of the server and of what stands before it.
 
-use crate::score::scenario::{Expect, Group, Scenario};
+use crate::score::expect::Expect;
+use crate::score::scenario::{Group, Scenario};
 use serde_json::json;
 use std::time::Duration;
 

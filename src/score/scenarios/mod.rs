@@ -3,6 +3,7 @@
 mod connections;
 mod credentials;
 mod errors;
+mod handshakes;
 mod outcomes;
 mod refusals;
 mod throttling;
@@ -52,6 +53,7 @@ fn every() -> Vec<Scenario> {
         throttling::scenarios(),
         errors::scenarios(),
         connections::scenarios(),
+        handshakes::scenarios(),
         outcomes::scenarios(),
         refusals::scenarios(),
         watches::scenarios(),

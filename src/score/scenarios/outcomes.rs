@@ -1,10 +1,26 @@
 //! Writes whose outcome the client cannot know.
 
-use crate::score::scenario::{Expect, Group, Scenario, Watched, config_map};
+use crate::score::expect::Expect;
+use crate::score::scenario::{Class, Group, Scenario, Watched, config_map};
 use serde_json::json;
 
 fn scenario(id: &str, title: &str) -> Scenario {
     Scenario::new(id, Group::UnknownOutcomes, title)
+}
+
+/// What a server says whose storage cannot be reached, and which may have stored all the same.
+const SERVER_TIMEOUT: &str = "{internal-error: {form: server-timeout, retryAfter: 1}}";
+
+/// A create that is stored and told to come back. Whoever does makes a second object, and was told to: not unsafe, but
+/// there is a better way.
+fn told_back(id: &str, title: &str, fault: &str) -> Scenario {
+    scenario(id, title)
+        .fault_at("after-commit", "verb: create, first: 1", fault)
+        .generate()
+        .pass(300)
+        .lives("settles", Expect::Settles)
+        .polite("no-duplicate", Expect::AtMost("made-", 1))
+        .tells()
 }
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -17,7 +33,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .lives("settles", Expect::Settles)
     };
     vec![
-        lost("lost-answer-reset", "a create is stored, and answered with RST", "{response-lost: {form: reset}}"),
+        lost("lost-answer-reset", "a create is stored, and answered with RST", "{response-lost: {form: reset}}")
+            .tells(),
         lost("lost-answer-eof", "a create is stored, and answered with FIN", "{response-lost: {form: eof}}"),
         lost(
             "lost-answer-504",
@@ -39,6 +56,27 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .generate()
             .must("no-duplicate", Expect::AtMost("made-", 1))
             .lives("settles", Expect::Settles),
+        told_back(
+            "told-back-create",
+            "a create is stored, and answered 500 ServerTimeout with Retry-After: 1",
+            SERVER_TIMEOUT,
+        ),
+        told_back(
+            "told-back-503",
+            "a create is stored, and answered 503 with Retry-After: 1 on its way",
+            "{status: 503, retryAfter: 1}",
+        )
+        .long(),
+        scenario(
+            "told-back-named",
+            "a create with a name is stored, and answered 500 ServerTimeout with Retry-After: 1",
+        )
+        .fault_at("after-commit", "verb: create, first: 1", SERVER_TIMEOUT)
+        .watched(Watched::Method("POST"))
+        .call("create", json!({"namespace": "default", "object": config_map("b", "mine")}))
+        .must("no-lost-update", Expect::Stored("b", "mine".into()))
+        .lives("settles", Expect::Settles)
+        .check("does-not-blame-itself", Class::Diagnostics, Expect::SaysNot(&["already exists"])),
         scenario("lost-answer-update", "an update is stored, and answered with RST")
             .fault("verb: update, first: 1", "{response-lost: {form: reset}}")
             .watched(Watched::Method("PUT"))
@@ -64,6 +102,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 std::time::Duration::from_secs(2),
             )
             .must("no-duplicate", Expect::AtMost("made-", 1))
-            .lives("keeps-its-deadline", Expect::EndsWithin(std::time::Duration::from_secs(6))),
+            .lives("keeps-its-deadline", Expect::EndsWithin(std::time::Duration::from_secs(6)))
+            .tells(),
     ]
 }

@@ -1,6 +1,7 @@
 //! Refusals that stay refusals, however often one asks.
 
-use crate::score::scenario::{Expect, Group, Scenario, Watched, config_map};
+use crate::score::expect::Expect;
+use crate::score::scenario::{Group, Scenario, Watched, config_map};
 use serde_json::json;
 
 fn scenario(id: &str, title: &str) -> Scenario {

@@ -1,6 +1,7 @@
 //! 429 and 503 with every shape of Retry-After.
 
-use crate::score::scenario::{Expect, Group, Scenario, Watched};
+use crate::score::expect::Expect;
+use crate::score::scenario::{Class, Group, Scenario, Watched};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .fault("verb: delete, first: 1", "{retry-after: {status: 503, retryAfter: 1}}")
             .watched(Watched::Method("DELETE"))
             .call("delete", json!({"namespace": "default", "name": "a"}))
-            .lives("recovers", Expect::Succeeds)
+            .lives("recovers", Expect::SucceedsOrTells)
             .polite("waits", Expect::Waits(vec![SECOND])),
         scenario("throttled-ramp", "priority and fairness rejects with Retry-After 1, 2 and 4")
             .long()
@@ -39,11 +40,19 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("throttled-fleet", "sixty reads at once are all answered 429 with Retry-After: 1")
             .many(60)
             .fault("verb: get, first: 1", "{too-many-inflight: {retryAfter: 1}}")
-            .call("burst", json!({"namespace": "default", "names": names}))
+            .call("burst", json!({"namespace": "default", "names": names.clone()}))
             .patience(15)
             .lives("recovers", Expect::Succeeds)
             .polite("scatters", Expect::Jitter(0.1))
             .polite("no-storm", Expect::RequestsPerOperation(2.5)),
+        scenario("overloaded", "sixty reads at once at a server with fifteen seats and no queue")
+            .long()
+            .many(60)
+            .faults("  - {id: fault, when: {resource: configmaps, verb: get}, do: [{overload: {seats: 15, limitResponse: reject}}, {delay: 20ms}]}")
+            .call("burst", json!({"namespace": "default", "names": names}))
+            .patience(60)
+            .lives("recovers", Expect::Succeeds)
+            .polite("no-storm", Expect::RequestsPerOperation(4.0)),
         scenario("no-retry-after", "a read is answered 429 without Retry-After, for ever")
             .fault("verb: get", "{too-many-inflight: {retryAfter: absent}}")
             .call_within("get", json!({"namespace": "default", "name": "a"}), 4 * SECOND)
@@ -81,6 +90,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .patience(30)
             .polite("waits", Expect::Waits(vec![SECOND; 30]))
             .polite("capped", Expect::Requests(1, 20))
-            .says(&["too many requests", "429"]),
+            .says(&["too many requests", "429"])
+            .check("says-where", Class::Diagnostics, Expect::Says(&["configmaps/a", "get configmaps a"]))
+            .check("says-how-often", Class::Diagnostics, Expect::Says(&["attempt", "retries", "retried", "tries"])),
     ]
 }

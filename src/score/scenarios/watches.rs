@@ -1,6 +1,7 @@
 //! Mirrors of a collection, by whatever the client has for that.
 
-use crate::score::scenario::{Expect, Group, Scenario, Watched};
+use crate::score::expect::Expect;
+use crate::score::scenario::{Group, Scenario, Watched};
 use serde_json::json;
 
 fn scenario(id: &str, title: &str) -> Scenario {
@@ -55,6 +56,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("watch-throttled", "the first three watches are answered 429 with Retry-After: 1")
             .fault("verb: watch, first: 3, per: lane", "{too-many-inflight: {retryAfter: 1}}")
             .sync()
+            .mirror(30)
             .put("a", "two")
             .mirror(30)
             .lives("recovers", Expect::Mirrors)
@@ -82,9 +84,31 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .call("list", json!({"namespace": "default", "limit": 3}))
             .must("no-part-for-the-whole", Expect::FailsOrLists(6))
             .lives("recovers", Expect::Succeeds),
-        mirrored("shutdown", "the server shuts down gracefully and is back after a second")
+        scenario("watch-silent", "the first watch is silent, and the client may be told what silence is too long: 3 s")
+            .fault("verb: watch, first: 1, per: lane", "silence")
+            .sync_within(std::time::Duration::from_secs(3))
+            .mirror(20)
+            .pass(300)
+            .put("a", "two")
+            .put("b", "new")
+            .mirror(20)
+            .lives("recovers", Expect::Mirrors)
+            .polite("few-lists", Expect::Lists(2)),
+        scenario("watch-unavailable", "for fifteen seconds every watch is answered 500")
             .long()
+            .fault("verb: watch, between: {untilMark: calm}", "internal-error")
+            .sync()
+            .pass(15_000)
+            .mark("calm")
+            .put("a", "two")
+            .mirror(40)
+            .lives("recovers", Expect::Mirrors)
+            .polite("waits-grow", Expect::Grows(1.3))
+            .polite("no-hot-loop", Expect::PerSecond(10))
+            .polite("few-lists", Expect::Lists(15)),
+        mirrored("shutdown", "the server shuts down gracefully and is back after a second")
             .fault("verb: watch, first: 1, per: rule", "{shutdown: {delay: 500ms, down: 1s}}")
-            .lives("recovers", Expect::Mirrors),
+            .lives("recovers", Expect::Mirrors)
+            .polite("few-lists", Expect::Lists(2)),
     ]
 }

@@ -39,6 +39,10 @@ type server struct {
 }
 
 func TestMain(m *testing.M) {
+	// Below a recorder or a replay this program is what is recorded.
+	if out := os.Getenv(scenarioOut); out != "" {
+		os.Exit(playScenario(out))
+	}
 	scratch, err := os.MkdirTemp("", "clients-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

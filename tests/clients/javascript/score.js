@@ -58,7 +58,8 @@ const operations = {
   async burst({ namespace, names }) {
     await Promise.all(names.map((name) => maps.readNamespacedConfigMap({ namespace, name })));
   },
-  sync({ namespace }) {
+  sync({ namespace }, options) {
+    if (options !== undefined) throw new Unsupported("an informer has no limit for silence");
     const list = () => maps.listNamespacedConfigMap({ namespace });
     const mirror = makeInformer(config, `/api/v1/namespaces/${namespace}/configmaps`, list);
     mirror.on("error", () => {

@@ -69,7 +69,9 @@ class Adapter:
             for read in reads:
                 read.result()
 
-    def sync(self, args, **_timeout):
+    def sync(self, args, **timeout):
+        if timeout:
+            raise Unsupported("an informer has no limit for silence")
         self.informer = SharedInformer(self.maps.list_namespaced_config_map, namespace=args["namespace"])
         self.informer.start()
 

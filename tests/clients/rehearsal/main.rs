@@ -6,14 +6,15 @@ mod protocol;
 
 use protocol::{Client, Failure, Store, text};
 use rehearsal_client::{
-    DEFAULT_RETRY, DynamicClient, DynamicResource, Error, GetOptions, GroupVersion, GroupVersionResource, ListOptions,
-    LoadingRules, Pager, PatchType, Request, RestClient, RetryOptions, RetryWatcher, UpdateOptions, WatchEventType,
-    retry_on_conflict,
+    Config, DEFAULT_RETRY, DynamicClient, DynamicResource, Error, GetOptions, GroupVersion, GroupVersionResource,
+    ListOptions, LoadingRules, Pager, PatchType, Request, RestClient, RetryOptions, RetryWatcher, UpdateOptions,
+    WATCH_BACKOFF, WatchEventType, retry_on_conflict,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 
 struct Rehearsal {
+    config: Config,
     rest: RestClient,
     maps: DynamicResource,
     store: Store,
@@ -28,7 +29,7 @@ impl Client for Rehearsal {
     fn hello() -> Value {
         let mut options = vec!["qps -1"];
         if improved() {
-            options.push("RetryOptions::improved");
+            options.extend(["RetryOptions::improved", "renew_credentials_on_401"]);
         }
         json!({"name": "rehearsal-client", "version": env!("CARGO_PKG_VERSION"), "runtime": "Rust", "options": options})
     }
@@ -42,11 +43,12 @@ impl Client for Rehearsal {
         config.qps = rehearsal_client::Qps(-1.0);
         if improved() {
             config.retry = RetryOptions::improved();
+            config.renew_credentials_on_401 = true;
         }
         let client = || -> Result<Self, Error> {
             let rest = RestClient::unversioned(&config)?.group_version(GroupVersion::new("", "v1"));
-            let maps = DynamicClient::new(&rest).resource(&GroupVersionResource::new("", "v1", "configmaps"));
-            Ok(Self { rest, maps: maps.namespace("default"), store: Store::default(), mirror: None })
+            let maps = maps(&rest);
+            Ok(Self { config, rest, maps, store: Store::default(), mirror: None })
         };
         client().map_err(|error| failure(&error))
     }
@@ -81,10 +83,7 @@ impl Client for Rehearsal {
             },
             "modify" => self.modify(name, text(args, "value")).await,
             "burst" => self.burst(&args["names"]).await,
-            "sync" => {
-                self.mirror = Some(tokio::spawn(mirror(self.maps.clone(), self.store.clone())));
-                Ok(json!({}))
-            }
+            "sync" => self.sync(deadline).map_err(|error| failure(&error)),
             "store" => Ok(self.store.answer()),
             "stop" => {
                 self.stop();
@@ -95,7 +94,24 @@ impl Client for Rehearsal {
     }
 }
 
+fn maps(rest: &RestClient) -> DynamicResource {
+    DynamicClient::new(rest).resource(&GroupVersionResource::new("", "v1", "configmaps")).namespace("default")
+}
+
 impl Rehearsal {
+    /// With the longest silence of a watch, a client of its own keeps to it.
+    fn sync(&mut self, silence: Option<Duration>) -> Result<Value, Error> {
+        let maps = match silence {
+            None => self.maps.clone(),
+            Some(silence) => {
+                let config = Config { body_idle_timeout: Some(silence), ..self.config.clone() };
+                maps(&RestClient::unversioned(&config)?.group_version(GroupVersion::new("", "v1")))
+            }
+        };
+        self.mirror = Some(tokio::spawn(mirror(maps, self.store.clone())));
+        Ok(json!({}))
+    }
+
     async fn burst(&self, names: &Value) -> Result<Value, Failure> {
         let names = names.as_array().into_iter().flatten().filter_map(Value::as_str);
         let all = names.map(|name| self.rest.get().namespace("default").resource("configmaps").name(name));
@@ -137,9 +153,9 @@ async fn mirror(maps: DynamicResource, store: Store) {
             let items = list["items"].as_array().into_iter().flatten().map(entry);
             store.change(|objects| *objects = items.collect());
             let version = text(&list["metadata"], "resourceVersion").to_owned();
-            if let Ok(mut watcher) =
-                RetryWatcher::try_new(maps.clone(), ListOptions::default().resource_version(&version))
+            if let Ok(watcher) = RetryWatcher::try_new(maps.clone(), ListOptions::default().resource_version(&version))
             {
+                let mut watcher = watcher.backoff(WATCH_BACKOFF);
                 while let Some(event) = watcher.next().await {
                     let (name, value) = entry(&event.object);
                     match event.kind {
@@ -172,6 +188,7 @@ fn failure(error: &Error) -> Failure {
         Error::DeadlineExceeded(_) => "timeout",
         Error::Decode(_) => "decode",
         Error::Throttled(_) => "throttled",
+        Error::UnknownOutcome { .. } => "unknown-outcome",
         _ => "other",
     };
     let code = error.status().map(|status| status.code);

@@ -8,6 +8,7 @@ mod connection;
 mod garbage;
 mod http;
 mod http2;
+mod overload;
 mod state;
 mod watch;
 mod write;
@@ -125,8 +126,17 @@ impl Row {
     }
 }
 
-const FAMILIES: [&[Row]; 8] =
-    [connection::ROWS, http2::ROWS, http::ROWS, write::ROWS, watch::ROWS, state::ROWS, garbage::ROWS, clients::ROWS];
+const FAMILIES: [&[Row]; 9] = [
+    connection::ROWS,
+    http2::ROWS,
+    http::ROWS,
+    overload::ROWS,
+    write::ROWS,
+    watch::ROWS,
+    state::ROWS,
+    garbage::ROWS,
+    clients::ROWS,
+];
 
 /// Every row, family by family.
 pub fn rows() -> impl Iterator<Item = &'static Row> {

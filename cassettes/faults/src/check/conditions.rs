@@ -1,10 +1,12 @@
 //! Conditions of a rule: can a request exist that meets them, and that the faults make sense for.
 
 use super::faults::Used;
+use super::objects;
 use crate::action::Stage;
 use crate::catalog::{Protocols, Traffic};
 use crate::error::{Complaint, Path, ProblemKind};
-use crate::facts::{Protocol, qualified};
+use crate::event::EventPattern;
+use crate::facts::{EventType, Protocol, qualified};
 use crate::kinds;
 use crate::matcher::{GET, READ_VERBS, VERBS, VerbSet, WATCH, WRITE_VERBS, When, split_resource, verb_index};
 use crate::plan::{Plan, Rule};
@@ -19,12 +21,25 @@ pub(super) fn check(plan: &Plan, rule: &Rule, used: &Used, path: &Path, complain
     subresources(&rule.when, &when, complaints);
     moments(rule, used, &when, complaints);
     protocols(&rule.when, used, &when, complaints);
-    if let Some(Trigger::Event(pattern)) = &rule.schedule.trigger
-        && !pattern.resource.is_empty()
-    {
-        resource(&pattern.resource, &when.key("after"), complaints);
+    objects::check(&rule.when.object, &when, complaints);
+    if let Some(Trigger::Event(pattern)) = &rule.schedule.trigger {
+        event(pattern, &when.key("after").key("event"), complaints);
     }
     verbs(rule, used, &when, complaints)
+}
+
+/// An event that a rule or a state waits for.
+pub(super) fn event(pattern: &EventPattern, path: &Path, complaints: &mut Vec<Complaint>) {
+    if !pattern.resource.is_empty() {
+        resource(&pattern.resource, &path.key("resource"), complaints);
+    }
+    objects::check(&pattern.object, path, complaints);
+    let bare = matches!(pattern.event, Some(EventType::Bookmark | EventType::Error));
+    if bare && (!pattern.name.is_empty() || !pattern.namespace.is_empty() || !pattern.object.is_empty()) {
+        let message = "BOOKMARK and ERROR tell of no object";
+        let complaint = Complaint::new(ProblemKind::Impossible, path.key("type"), message);
+        complaints.push(complaint.suggest(Some("leave name, namespace and conditions on the object out")));
+    }
 }
 
 fn did_you_mean(word: Option<impl std::fmt::Display>) -> Option<String> {
@@ -127,10 +142,10 @@ fn moments(rule: &Rule, used: &Used, when: &Path, complaints: &mut Vec<Complaint
         ("method", &conditions.method),
         ("path", &conditions.path),
     ];
-    let maps = [("header", &conditions.header), ("labels", &conditions.labels), ("object", &conditions.object)];
     let given = lists.iter().filter(|(_, list)| !list.is_empty()).map(|(key, _)| *key);
-    let given = given.chain(maps.iter().filter(|(_, map)| !map.is_empty()).map(|(key, _)| *key));
+    let given = given.chain(conditions.object.given());
     let numbers = [
+        ("header", !conditions.header.is_empty()),
         ("dryRun", conditions.dry_run.is_some()),
         ("stream", conditions.stream.is_some()),
         ("protocol", conditions.protocol.is_some()),

@@ -4,16 +4,20 @@
 
 mod conditions;
 mod faults;
+mod objects;
+mod scenarios;
 mod schedules;
+mod server;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) use self::faults::normalise;
+pub(crate) use self::server::check as check_server;
 use crate::action::{Action, Stage};
 use crate::error::{Complaint, Path, ProblemKind};
 use crate::facts::Protocol;
-use crate::matcher::{Matcher, Moment};
+use crate::matcher::{Matcher, Moment, When};
 use crate::plan::{Plan, Rule, Then};
 use crate::schedule::{Per, Schedule, Trigger};
 
@@ -21,6 +25,8 @@ use crate::schedule::{Per, Schedule, Trigger};
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) id: String,
+    /// The conditions that [`matcher`](Self::matcher) is made of.
+    pub(crate) when: When,
     pub(crate) matcher: Matcher,
     pub(crate) schedule: Schedule,
     pub(crate) stage: Stage,
@@ -43,6 +49,7 @@ pub(crate) fn check(plan: &Plan) -> Result<Vec<Prepared>, Vec<Complaint>> {
         plan.rules.iter().enumerate().map(|(index, rule)| prepare(plan, index, rule, &mut complaints)).collect();
     ids(plan, &mut complaints);
     triggers(plan, &mut complaints);
+    scenarios::check(plan, &mut complaints);
     if complaints.is_empty() {
         shadows(plan, &prepared, &mut complaints);
     }
@@ -70,6 +77,7 @@ fn prepare(plan: &Plan, index: usize, rule: &Rule, complaints: &mut Vec<Complain
     (complaints.len() == before).then(|| Prepared {
         id: rule.id.clone(),
         matcher: Matcher::new(&when, verbs),
+        when,
         schedule: rule.schedule.clone(),
         stage: used.stage,
         actions: used.actions,
@@ -134,6 +142,7 @@ fn shadows(plan: &Plan, prepared: &[Option<Prepared>], complaints: &mut Vec<Comp
             early.stops
                 && early.moment() == late.moment()
                 && early.schedule.is_unconditional()
+                && !is_gated(plan, earlier)
                 && early.count.is_none()
                 && early.cooldown.is_none()
                 && late.matcher.verbs & !early.matcher.verbs == 0
@@ -150,7 +159,13 @@ fn shadows(plan: &Plan, prepared: &[Option<Prepared>], complaints: &mut Vec<Comp
     }
 }
 
-/// Rules whose outcome depends on who comes first.
+/// Whether a state of a scenario names the rule, so that it is not always armed.
+fn is_gated(plan: &Plan, rule: &Rule) -> bool {
+    let mut states = plan.scenarios.values().flat_map(|scenario| &scenario.states);
+    states.any(|state| state.rules.iter().any(|name| name == rule.set_name()))
+}
+
+/// Rules and scenarios whose outcome depends on who comes first.
 pub(crate) fn notes(plan: &Plan) -> Vec<Complaint> {
     let mut notes = Vec::new();
     for (index, rule) in plan.rules.iter().enumerate() {
@@ -162,7 +177,11 @@ pub(crate) fn notes(plan: &Plan) -> Vec<Complaint> {
         if matches!(rule.schedule.trigger, Some(Trigger::Rule(_))) {
             note(path.key("after"), "order-dependent: another rule's firing arms this one for all lanes");
         }
+        if matches!(rule.schedule.trigger, Some(Trigger::Idle(_))) && rule.when.lane.len() != 1 {
+            note(path.key("after"), "order-dependent: requests of all lanes end the idleness");
+        }
     }
+    notes.extend(scenarios::notes(plan));
     notes
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Complaint, Path, ProblemKind};
 use crate::plan::Rule;
-use crate::schedule::Window;
+use crate::schedule::{Trigger, Window};
 
 pub(super) fn check(rule: &Rule, path: &Path, complaints: &mut Vec<Complaint>) {
     let when = path.key("when");
@@ -45,6 +45,10 @@ pub(super) fn check(rule: &Rule, path: &Path, complaints: &mut Vec<Complaint>) {
             say(ProblemKind::Value, when.key("p"), format!("{p} is no probability; it lies between 0 and 1"));
         }
         _ => {}
+    }
+    if schedule.trigger == Some(Trigger::Idle(Duration::ZERO)) {
+        let message = "no time at all has always passed; leave `idle` out".to_owned();
+        say(ProblemKind::Contradiction, when.key("after").key("idle"), message);
     }
     if let Some(window) = &schedule.window {
         check_window(window, &when.key("between"), complaints);

@@ -147,7 +147,7 @@ fn every_class_of_bad_rule_has_its_message() {
         (
             "when: {after: {rule: r, mark: m}}, do: reset",
             Contradiction,
-            "plan.yaml:2:20: rules[0].when.after: `after` waits for one thing: a rule, a mark or an event",
+            "plan.yaml:2:20: rules[0].when.after: `after` waits for one thing: a rule, a mark, an event or idleness",
         ),
         ("do: [refuse, delay, conflict]", Contradiction, ""),
         (
@@ -241,6 +241,78 @@ fn every_class_of_bad_rule_has_its_message() {
             "at: head, do: conflict",
             Impossible,
             "plan.yaml:2:13: rules[0].at: `conflict` cannot happen at head; it happens at arrive",
+        ),
+        // Conditions on the object.
+        (
+            "when: {labelSelector: 'app is web'}, do: reset",
+            Value,
+            "plan.yaml:2:20: rules[0].when.labelSelector: a selector has no operator `is`; known are =, ==, !=, in, notin, <, >",
+        ),
+        (
+            "when: {labelSelector: [a=b, '!c,c']}, do: reset",
+            Impossible,
+            "plan.yaml:2:41: rules[0].when.labelSelector[1]: `!c` and `c` exclude each other",
+        ),
+        (
+            "when: {fieldSelector: 'status.phase'}, do: reset",
+            Value,
+            "plan.yaml:2:20: rules[0].when.fieldSelector: `status.phase` is no term of a field selector; write `spec.nodeName=a` or `status.phase!=Running`",
+        ),
+        (
+            "when: {object: {'{.spec[': 1}}, do: reset",
+            Value,
+            "plan.yaml:2:29: rules[0].when.object.{.spec[: `{.spec[` is no JSONPath: `$` is missing at character 1",
+        ),
+        (
+            "when: {filter: '@.spec.replicas >'}, do: reset",
+            Value,
+            "plan.yaml:2:20: rules[0].when.filter: `@.spec.replicas >` is no JSONPath: a path, a number or a quoted text is missing at character 18",
+        ),
+        (
+            "when: {labelSelecto: a=b}, do: reset",
+            Unknown,
+            "plan.yaml:2:20: rules[0].when.labelSelecto: `when` has no field `labelSelecto`; did you mean `labelSelector`?",
+        ),
+        (
+            "when: {filter: '@.spec'}, do: refuse",
+            Impossible,
+            "plan.yaml:2:20: rules[0].when.filter: the fault happens before anything is read from a connection, so there is no `filter` yet; a connection is told by `lane` and `connection`",
+        ),
+        // What is waited for.
+        (
+            "when: {after: {event: {resource: pod}}}, do: reset",
+            Impossible,
+            "plan.yaml:2:36: rules[0].when.after.event.resource: there is no resource `pod`; did you mean `pods`?",
+        ),
+        (
+            "when: {after: {event: {key: pods/a/b/c}}}, do: reset",
+            Value,
+            "plan.yaml:2:36: rules[0].when.after.event.key: `pods/a/b/c` is no key; write `resource/namespace/name` or `resource/name`",
+        ),
+        (
+            "when: {after: {event: {key: pods/a, name: b}}}, do: reset",
+            Contradiction,
+            "plan.yaml:2:36: rules[0].when.after.event.key: `key` says resource, namespace and name already; leave `name` out",
+        ),
+        (
+            "when: {after: {event: {type: BOOKMARK, name: b}}}, do: reset",
+            Impossible,
+            "plan.yaml:2:36: rules[0].when.after.event.type: BOOKMARK and ERROR tell of no object; leave name, namespace and conditions on the object out",
+        ),
+        (
+            "when: {after: {event: {filter: x}}}, do: reset",
+            Value,
+            "plan.yaml:2:36: rules[0].when.after.event.filter: `x` is no JSONPath: there is no function `x`; known are length, count",
+        ),
+        (
+            "when: {after: {idle: 0s}}, do: reset",
+            Contradiction,
+            "plan.yaml:2:28: rules[0].when.after.idle: no time at all has always passed; leave `idle` out",
+        ),
+        (
+            "set: storm, do: reset",
+            NeverFires,
+            "plan.yaml:2:13: rules[0].set: no state of a scenario names the set `storm`, so the rule is never armed",
         ),
         // Rules that can never fire.
         (
@@ -342,6 +414,112 @@ fn every_class_of_bad_plan_has_its_message() {
 }
 
 #[test]
+fn every_class_of_bad_scenario_has_its_message() {
+    let rules = "rules:\n  - {id: apf, do: delay}\n  - {id: one, set: few, do: delay, count: 1, when: {per: rule}}\n";
+    let table = [
+        ("s: []", NeverFires, "4:13: scenarios.s: the scenario has no states"),
+        ("s: {}", NeverFires, "4:13: scenarios.s: the scenario has no states"),
+        ("s: apf", Syntax, "4:13: scenarios.s: a scenario is a map, not a value"),
+        ("s: [calm, apg, few]", Unknown, "4:23: scenarios.s[1]: there is no rule or set `apg`; did you mean `apf`?"),
+        (
+            "s: [quiet, few]",
+            Unknown,
+            "4:17: scenarios.s[0]: there is no rule or set `quiet`; a state without rules is called `calm`",
+        ),
+        ("s: [one, few]", Unknown, "4:17: scenarios.s[0]: there is no rule or set `one`; the rule is in the set `few`"),
+        (
+            "s: [{rule: few}, few]",
+            Unknown,
+            "4:18: scenarios.s[0].rule: a state has no field `rule`; did you mean `rules`?",
+        ),
+        (
+            "s: [{on: {mark: a}}, few]",
+            Value,
+            "4:17: scenarios.s[0]: the state names no rules; a state without rules is called `calm`",
+        ),
+        (
+            "s: [{rules: few, on: {}}, calm]",
+            Value,
+            "4:30: scenarios.s[0].on: `on` says what ends the state: a mark, count, event or after",
+        ),
+        (
+            "s: [{rules: few, on: {until: a}}, calm]",
+            Unknown,
+            "4:35: scenarios.s[0].on.until: `on` has no field `until`; known are mark, count, event, after",
+        ),
+        (
+            "s: [{rules: few, on: {after: 0s}}, calm]",
+            NeverFires,
+            "4:35: scenarios.s[0].on.after: the state is over before it begins",
+        ),
+        (
+            "s: [{rules: few, on: {count: 0}}, calm]",
+            NeverFires,
+            "4:35: scenarios.s[0].on.count: firings count from 1, so `count: 0` never ends the state",
+        ),
+        (
+            "s: [{rules: few, on: {count: 2}}, calm]",
+            NeverFires,
+            "4:35: scenarios.s[0].on.count: the rules of `few` fire 1 times at most, so it never ends",
+        ),
+        (
+            "s: [{rules: calm, on: {count: 1}}, few]",
+            NeverFires,
+            "4:36: scenarios.s[0].on.count: no rule fires in `calm`, so the state never ends",
+        ),
+        (
+            "s: [{rules: calm, on: {event: {resource: pod}}}, few]",
+            Impossible,
+            "4:44: scenarios.s[0].on.event.resource: there is no resource `pod`; did you mean `pods`?",
+        ),
+        (
+            "s: [calm, {rules: few, on: {mark: m}}]",
+            Contradiction,
+            "4:36: scenarios.s[1].on: no state comes after the last one, so nothing ends it; write `{states: […], repeat: true}` to begin anew",
+        ),
+        (
+            "s: {states: [few], repeat: true}",
+            Contradiction,
+            "4:32: scenarios.s.repeat: there is one state only, so there is nothing to repeat",
+        ),
+        (
+            "s: {states: [few, {rules: calm, on: {count: 1}}], repeat: true}",
+            NeverFires,
+            "4:50: scenarios.s.states[1].on.count: no rule fires in `calm`, so the state never ends",
+        ),
+        (
+            "s: [few, calm], t: [calm, few]",
+            Contradiction,
+            "4:39: scenarios.t[1]: `few` is in scenario `s` already, and only one can arm it",
+        ),
+        (
+            "s: [apf, calm]",
+            NeverFires,
+            "3:15: rules[1].set: no state of a scenario names the set `few`, so the rule is never armed",
+        ),
+    ];
+    for (scenarios, kind, message) in table {
+        let text = format!("{rules}scenarios: {{{scenarios}}}\n");
+        let error = Plan::from_yaml("plan.yaml", &text).expect_err(&text);
+        let first = &error.problems()[0];
+        assert_eq!((first.kind, first.to_string()), (kind, format!("plan.yaml:{message}")), "{text}");
+    }
+}
+
+#[test]
+fn scenarios_that_depend_on_the_order_of_lanes_are_noted() {
+    let text = "rules: [{id: a, do: reset}]\nscenarios: {s: [{rules: a, on: {count: 2}}, {rules: calm, on: {event: {type: ADDED}}}, a]}\n";
+    let notes: Vec<_> = Plan::from_yaml("p", text).unwrap().notes().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notes,
+        [
+            "p:2:33: scenarios.s[0].on.count: order-dependent: firings for all lanes are counted together",
+            "p:2:64: scenarios.s[1].on.event: order-dependent: an event that one lane is sent moves the scenario on for all",
+        ]
+    );
+}
+
+#[test]
 fn all_problems_are_told_at_once() {
     let text = "rules:\n  - {id: a, do: rest}\n  - {id: b, when: {nth: 0}, do: eof}\n";
     let error = Plan::from_yaml("plan.yaml", text).unwrap_err();
@@ -373,6 +551,8 @@ fn a_later_rule_that_sees_other_requests_is_not_shadowed() {
         "{id: a, do: eof, count: 1}\n  - {id: b, do: reset}",
         "{id: a, do: eof}\n  - {id: b, do: refuse}",
         "{id: a, do: eof}\n  - {id: b, at: frame, do: reset}",
+        "{id: a, do: eof}\n  - {id: b, do: reset}\nscenarios: {s: [calm, a]}",
+        "{id: a, do: eof, when: {labelSelector: x}}\n  - {id: b, do: reset}",
     ] {
         let text = format!("rules:\n  - {rules}\n");
         Plan::from_yaml("plan.yaml", &text).unwrap_or_else(|error| panic!("{text}{error}"));

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::action::Stage;
+use crate::event::EventPattern;
 use crate::plan::{Fault, Rule, Then};
+use crate::scenario::{Scenario, State};
 use crate::{EventType, explain};
 
 const ZERO: Duration = Duration::ZERO;
@@ -130,6 +132,165 @@ fn an_event_arms_the_rules_that_wait_for_it() {
     }
     assert!(engine.decide_frame(&frame(EventType::Deleted, "web-0"), ZERO).is_pass());
     assert_eq!(fired(&engine, &get("x", "p"), 0), ["a"]);
+}
+
+#[test]
+fn idleness_arms_the_rules_that_wait_for_it() {
+    let engine = engine([slow("a").after_idle(Duration::from_secs(5))]);
+    let times = [10, 12, 16, 21, 22].map(|now| !fired(&engine, &get("x", "p"), now).is_empty());
+    assert_eq!(times, [false, false, false, true, true], "from the first request after five quiet seconds on");
+}
+
+#[test]
+fn events_are_told_by_their_objects_too() {
+    let failed = EventPattern::of(EventType::Modified).resource("pods").label_selector("app in (web)");
+    let engine = engine([slow("a").after_seen(failed.filter("@.status.phase == 'Failed'"))]);
+    let request = RequestFacts { verb: "watch", resource: "pods", ..RequestFacts::default() };
+    let seen = |app: &str, phase: &str| {
+        let object = serde_json::json!({"metadata": {"labels": {"app": app}}, "status": {"phase": phase}});
+        let event = EventType::Modified;
+        let frame = FrameFacts { request, event, namespace: "d", name: "p", object: Some(&object) };
+        assert!(engine.decide_frame(&frame, ZERO).is_pass());
+        !fired(&engine, &get("x", "p"), 0).is_empty()
+    };
+    assert!(engine.looks_at_frames());
+    assert!(!seen("web", "Running") && !seen("db", "Failed") && seen("web", "Failed"));
+}
+
+fn calm_apf_calm() -> Scenario {
+    Scenario::new().state("calm").state("apf").state("calm")
+}
+
+#[test]
+fn states_take_turns_when_the_mark_of_their_scenario_is_set() {
+    let plan = Plan::seed(7).rule(slow("always")).rule(slow("apf").nth(1)).scenario("s1", calm_apf_calm());
+    let engine = plan.compile().unwrap();
+    assert_eq!(fired(&engine, &get("x", "p"), 0), ["always"]);
+    assert_eq!(
+        engine.report().to_string().lines().last(),
+        Some(
+            "apf: never fired; 1 requests met its conditions; waits for state `apf` of scenario `s1`, which is in `calm`"
+        )
+    );
+    engine.mark("s1", ZERO);
+    assert_eq!(engine.scenarios(), [("s1".to_owned(), "apf".to_owned())]);
+    let verdict = engine.decide(&get("x", "p"), ZERO);
+    let told: Vec<_> = verdict.firings().iter().map(|f| (f.rule.as_str(), f.state.as_deref())).collect();
+    assert_eq!(told, [("always", None), ("apf", Some("s1[1] apf"))], "occurrences count from here on");
+    engine.mark("s1", ZERO);
+    assert_eq!(fired(&engine, &get("x", "q"), 0), ["always"]);
+    engine.mark("s1", ZERO);
+    assert_eq!(engine.scenarios(), [("s1".to_owned(), "calm".to_owned())], "the last state stays");
+}
+
+#[test]
+fn a_set_is_of_many_rules_and_a_state_of_many_sets() {
+    let rules = [slow("a").set("one"), slow("b").set("one"), slow("c").set("two")];
+    let states = Scenario::new().state("one").state(State::of("one").and("two")).state("two");
+    let engine = rules.into_iter().fold(Plan::seed(7), Plan::rule).scenario("s", states).compile().unwrap();
+    for expected in [vec!["a", "b"], vec!["a", "b", "c"], vec!["c"]] {
+        assert_eq!(fired(&engine, &get("x", "p"), 0), expected);
+        engine.mark("s", ZERO);
+    }
+}
+
+#[test]
+fn states_end_after_so_many_firings_of_their_rules() {
+    let plan = Plan::seed(7).rule(slow("a")).rule(Rule::new("b").fault("reset"));
+    let states = Scenario::new().state(State::of("a").on_count(2)).state(State::of("b").on_count(1)).repeat();
+    let engine = plan.scenario("s", states).compile().unwrap();
+    let rules: Vec<_> = (0..7).flat_map(|_| fired(&engine, &get("x", "p"), 0)).collect();
+    // The firing that ends a state leaves the rest of the same request to the next one.
+    assert_eq!(rules, ["a", "a", "b", "a", "a", "b", "a", "a", "b", "a"]);
+}
+
+#[test]
+fn states_end_when_their_time_is_over_however_far_the_clock_leaps() {
+    let s = Duration::from_secs;
+    let states = || Scenario::new().state(State::of("a").after(s(10))).state(State::of("b").after(s(5)));
+    let plan = || Plan::seed(7).rule(slow("a")).rule(slow("b"));
+    let round = plan().scenario("s", states().repeat()).compile().unwrap();
+    let year = 15 * 2_102_400;
+    let now = [0, 9, 10, 14, 15, 29, year + 9, year + 10];
+    assert_eq!(now.map(|now| fired(&round, &get("x", "p"), now).concat()), ["a", "a", "b", "b", "a", "b", "a", "b"]);
+    let once = plan().scenario("s", states().state("calm")).compile().unwrap();
+    assert_eq!([9, 14, 15, 99].map(|now| fired(&once, &get("x", "p"), now).concat()), ["a", "b", "", ""]);
+    assert!(round.decide(&get("x", "p"), Duration::MAX).firings().len() == 1, "nor at the end of time");
+}
+
+#[test]
+fn states_end_with_the_first_of_their_ends() {
+    let gone = EventPattern::of(EventType::Deleted).resource("pods");
+    let states = Scenario::new().state(State::of("a").on_event(gone).after(Duration::from_secs(60))).state("calm");
+    let engine = Plan::seed(7).rule(slow("a")).scenario("s", states).compile().unwrap();
+    assert!(engine.looks_at_frames());
+    assert_eq!(fired(&engine, &get("x", "p"), 59), ["a"]);
+    let request = RequestFacts { verb: "watch", resource: "pods", ..RequestFacts::default() };
+    let frame = FrameFacts { request, event: EventType::Deleted, namespace: "d", name: "p", object: None };
+    let firing = engine.decide_frame(&frame, Duration::from_secs(59));
+    assert_eq!(firing.firings().len(), 0, "the rule is about requests");
+    assert!(fired(&engine, &get("x", "p"), 59).is_empty());
+}
+
+#[test]
+fn a_fault_may_set_the_mark_that_ends_a_state() {
+    let next = Rule::new("next").fault(Fault::new("mark").knob("name", "s")).verb("delete");
+    let plan = Plan::seed(7).rule(next).rule(slow("a").verb("get"));
+    let engine = plan.scenario("s", Scenario::new().state("calm").state("a")).compile().unwrap();
+    assert!(fired(&engine, &get("x", "p"), 0).is_empty());
+    assert_eq!(fired(&engine, &RequestFacts { verb: "delete", ..get("x", "p") }, 0), ["next"]);
+    assert_eq!(fired(&engine, &get("x", "p"), 0), ["a"]);
+}
+
+#[test]
+fn a_state_that_counts_ends_after_exactly_so_many_however_many_threads_ask() {
+    let states = Scenario::new().state(State::of("a").on_count(100)).state("calm");
+    let engine = Plan::seed(7).rule(slow("a")).scenario("s", states).compile().unwrap();
+    let names: Vec<String> = (0..8).map(|n| format!("p{n}")).collect();
+    let ask = |name: &str| (0..50).filter(|_| !engine.decide(&get("x", name), ZERO).is_pass()).count();
+    let fired: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = names.iter().map(|name| scope.spawn(move || ask(name))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread panicked")).sum()
+    });
+    assert_eq!(fired, 100);
+}
+
+#[test]
+fn explanations_name_the_state_that_a_rule_waits_for() {
+    let states = Scenario::new().state(State::of("calm").after(Duration::from_secs(3))).state("apf");
+    let plan = Plan::seed(7).rule(slow("apf")).scenario("s1", states);
+    let explanation = explain(&plan, &[(ZERO, get("x", "p")), (Duration::from_secs(3), get("x", "p"))]).unwrap();
+    let text = "\
+0s x get pods d/p
+  apf: waits for state `apf` of scenario `s1`, which is in `calm`
+3s x get pods d/p
+  apf fires at head (occurrence 1, in state s1[1] apf): [{\"action\":\"delay\",\"wait\":\"1s\"}]
+seed 7
+apf: fired 1 times; 2 requests met its conditions
+";
+    assert_eq!(explanation.to_string(), text);
+}
+
+#[test]
+fn firings_of_a_state_repeat_whatever_the_state() {
+    let states = Scenario::new().state("calm").state("apf");
+    let plan = Plan::seed(7).rule(slow("apf")).scenario("s1", states);
+    let engine = plan.compile().unwrap();
+    engine.mark("s1", ZERO);
+    let recorded = engine.decide(&get("x", "p"), ZERO).firings().to_vec();
+    let again = Engine::from_firings(&plan, &recorded).unwrap();
+    assert_eq!(again.decide(&get("x", "p"), ZERO).firings(), recorded);
+}
+
+#[test]
+fn firings_are_counted_by_lane() {
+    let engine = engine([slow("a").lane("x")]);
+    for lane in ["x", "y", "x"] {
+        fired(&engine, &get(lane, "p"), 0);
+    }
+    let counts = ["x", "y"].map(|lane| engine.fired_in("a", lane));
+    assert_eq!(counts, [Some(2), Some(0)]);
+    assert_eq!(engine.fired_in("b", "x"), None);
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub enum Case {
     UnsupportedMediaType,
     /// 422 with this message, and neither field nor cause.
     Invalid(String),
-    /// 431 of Go's server: text, closes the connection.
+    /// 431 of Go's server: text that closes the connection on HTTP/1.1, a page on HTTP/2.
     HeadersTooLarge,
     /// What a load balancer says: an HTML page, or nothing when `html` is false.
     Gateway {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Answer, Case, Reply, StoreFacts};
-use crate::facts::{RequestFacts, qualified};
+use crate::facts::{Protocol, RequestFacts, qualified};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -123,16 +123,29 @@ pub(super) fn answer(reply: &Reply, request: &RequestFacts<'_>, store: &StoreFac
         }
     };
     let mut extra_headers = Vec::new();
-    special_headers(&reply.case, &mut headers, &mut extra_headers);
+    special_headers(&reply.case, request.protocol, &mut headers, &mut extra_headers);
     headers.extend(reply.retry_after.values(store.unix_seconds).into_iter().map(|value| ("Retry-After", value)));
     Answer { status: reply.status(), headers, extra_headers, body }
 }
 
-fn special_headers(case: &Case, headers: &mut Vec<(&'static str, String)>, extra: &mut Vec<(String, String)>) {
+fn special_headers(
+    case: &Case,
+    protocol: Protocol,
+    headers: &mut Vec<(&'static str, String)>,
+    extra: &mut Vec<(String, String)>,
+) {
     match case {
+        // Go's HTTP/2 server keeps the connection.
+        Case::HeadersTooLarge if protocol == Protocol::Http2 => {}
         Case::ApfReject { flow_schema, priority_level } => {
-            headers.push(("X-Kubernetes-Pf-Flowschema-Uid", flow_schema.clone()));
-            headers.push(("X-Kubernetes-Pf-Prioritylevel-Uid", priority_level.clone()));
+            for (name, uid) in
+                [("X-Kubernetes-Pf-Flowschema-Uid", flow_schema), ("X-Kubernetes-Pf-Prioritylevel-Uid", priority_level)]
+            {
+                // Without them the server puts its own there.
+                if !uid.is_empty() {
+                    headers.push((name, uid.clone()));
+                }
+            }
         }
         Case::Forbidden | Case::ShuttingDown => headers.push(("X-Content-Type-Options", "nosniff".to_owned())),
         Case::ShutdownRetry | Case::HeadersTooLarge => headers.push(("Connection", "close".to_owned())),
@@ -206,6 +219,9 @@ fn content(reply: &Reply, request: &RequestFacts<'_>, store: &StoreFacts<'_>) ->
         Case::AggregatedUnavailable => text("service unavailable"),
         Case::DialError(why) => Content::Text(format!("error trying to reach service: {why}")),
         Case::RequestTimeout => Content::Raw(TEXT, format!("{REQUEST_TIMEOUT}\n")),
+        Case::HeadersTooLarge if request.protocol == Protocol::Http2 => {
+            Content::Raw(HTML, HEADERS_TOO_LARGE.to_owned())
+        }
         Case::HeadersTooLarge => Content::Raw(TEXT, "431 Request Header Fields Too Large".to_owned()),
         Case::Gateway { status, html } => gateway(*status, *html),
         Case::Custom { body: Some(body), .. } => Content::Raw("", body.clone()),
@@ -220,6 +236,10 @@ fn content(reply: &Reply, request: &RequestFacts<'_>, store: &StoreFacts<'_>) ->
         _ => Content::Status(refusal(reply, code, request, store)),
     }
 }
+
+/// What Go's HTTP/2 server writes where the one for HTTP/1.1 writes plain text.
+const HEADERS_TOO_LARGE: &str = "<h1>HTTP Error 431</h1><p>Request Header Field(s) Too Large</p>";
+const HTML: &str = "text/html; charset=utf-8";
 
 const REQUEST_TIMEOUT: &str = r#"{"metadata":{},"status":"Failure","message":"Timeout: request did not complete within the allotted timeout","reason":"Timeout","details":{},"code":504}"#;
 

@@ -9,7 +9,8 @@ use crate::host::Time;
 use crate::ruleset::{Fired, Reproduction, RuleSet};
 use parking_lot::{Mutex, RwLock};
 use rehearsal_faults::{
-    Action, ClientOrder, ConnectionFacts, EventType, Firing, FrameFacts, Plan, PlanError, Rule, RuleReport, Verdict,
+    Action, ClientOrder, ConnectionFacts, EventType, Firing, FrameFacts, Load, Plan, PlanError, Rule, RuleReport,
+    ServerFacts, Verdict,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -32,6 +33,9 @@ pub struct ClientSignal {
     pub lasts: Duration,
 }
 
+/// Says what is wrong with a plan for a server that cannot do everything.
+type Limits = dyn Fn(&Plan) -> Result<(), PlanError> + Send + Sync;
+
 /// The armed rules of one server. Cheap to clone.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
@@ -44,6 +48,9 @@ struct Inner {
     sets: RwLock<Vec<Arc<RuleSet>>>,
     next: AtomicU64,
     time: Arc<dyn Time>,
+    /// What the server has that plans may need.
+    server: RwLock<ServerFacts>,
+    limits: Box<Limits>,
     log: Mutex<VecDeque<Firing>>,
     failures: Mutex<Vec<String>>,
     /// Sets or firings have changed.
@@ -92,23 +99,46 @@ pub struct RuleState {
     /// Its tally.
     #[serde(flatten)]
     pub tally: RuleReport,
+    /// Seats and queues of an `overload`, once a request has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
 }
 
 impl Faults {
     /// No rules yet; windows, delays and dates go by `time`.
     #[must_use]
     pub fn new(time: impl Time) -> Self {
+        Self::limited(time, |_| Ok(()))
+    }
+
+    /// As [`new`](Self::new), for a server that cannot do everything: `limits` says what is wrong with a plan for it, and
+    /// such a plan is refused when it is armed (see [`Plan::refuse_where`]).
+    #[must_use]
+    pub fn limited(time: impl Time, limits: impl Fn(&Plan) -> Result<(), PlanError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             armed: AtomicBool::new(false),
             frames: AtomicBool::new(false),
             sets: RwLock::default(),
             next: AtomicU64::new(1),
             time: Arc::new(time),
+            server: RwLock::default(),
+            limits: Box::new(limits),
             log: Mutex::default(),
             failures: Mutex::default(),
             changed: Notify::new(),
             signals: broadcast::channel(64).0,
         }))
+    }
+
+    /// Says what the server has that plans may need: what is armed from now on is checked against it. Unless this is
+    /// called, TLS and HTTP/2 count as served, and no lane has a listener of its own.
+    pub fn serve_as(&self, server: ServerFacts) {
+        *self.0.server.write() = server;
+    }
+
+    /// Says that a lane has a listener of its own from now on.
+    pub fn add_lane(&self, lane: &str) {
+        self.0.server.write().lanes.insert(lane.to_owned());
     }
 
     /// Whether any plan is armed.
@@ -134,7 +164,7 @@ impl Faults {
     /// Arms a plan beside those that are armed, until its guard is dropped.
     ///
     /// # Errors
-    /// Everything that is wrong with the plan.
+    /// Everything that is wrong with the plan, or that it needs and the server has not.
     pub fn arm(&self, plan: &Plan) -> Result<Guard, PlanError> {
         Ok(Guard::new(self.clone(), self.add(plan)?))
     }
@@ -152,10 +182,16 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm).
     pub fn add(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
-        let set = Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?);
+        let set = self.compile(plan)?;
         self.0.sets.write().push(set.clone());
         self.refresh();
         Ok(set)
+    }
+
+    fn compile(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
+        plan.fits(&self.0.server.read())?;
+        Ok(Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?))
     }
 
     /// Arms a plan in place of all that are armed.
@@ -163,7 +199,7 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm); what is armed stays then.
     pub fn replace(&self, plan: &Plan) -> Result<Arc<RuleSet>, PlanError> {
-        let set = Arc::new(RuleSet::compile(self.0.next.fetch_add(1, Ordering::Relaxed), plan)?);
+        let set = self.compile(plan)?;
         let old = std::mem::replace(&mut *self.0.sets.write(), vec![set.clone()]);
         self.refresh();
         old.iter().for_each(|set| set.remove());
@@ -175,6 +211,8 @@ impl Faults {
     /// # Errors
     /// As for [`arm`](Self::arm).
     pub fn repeat(&self, plan: &Plan, firings: &[Firing]) -> Result<Arc<RuleSet>, PlanError> {
+        (self.0.limits)(plan)?;
+        plan.fits(&self.0.server.read())?;
         let engine = rehearsal_faults::Engine::from_firings(plan, firings)?;
         let set = Arc::new(RuleSet::new(self.0.next.fetch_add(1, Ordering::Relaxed), plan, engine));
         self.0.sets.write().push(set.clone());
@@ -268,6 +306,37 @@ impl Faults {
         self.sets().iter().find_map(of).ok_or_else(|| UnknownRule(rule.to_owned()))
     }
 
+    /// Seats and queues of an armed `overload`; nothing is in use before the first request.
+    ///
+    /// # Errors
+    /// There is no such rule.
+    pub fn load(&self, rule: &str) -> Result<Load, UnknownRule> {
+        let sets = self.sets();
+        let set = sets.iter().find(|set| set.engine.has_rule(rule)).ok_or_else(|| UnknownRule(rule.to_owned()))?;
+        Ok(set.levels.load(rule).unwrap_or(Load { retry_after: 1, ..Load::default() }))
+    }
+
+    /// Waits until the load of an armed `overload` is as wanted. Cancel-safe.
+    ///
+    /// # Errors
+    /// There is no such rule, or not any more.
+    pub async fn loaded(&self, rule: &str, wanted: impl Fn(Load) -> bool) -> Result<Load, UnknownRule> {
+        loop {
+            let mut changed = std::pin::pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            let load = self.load(rule)?;
+            if wanted(load) {
+                return Ok(load);
+            }
+            changed.await;
+        }
+    }
+
+    /// Seats or queues have changed.
+    pub(crate) fn nudge(&self) {
+        self.0.changed.notify_waiters();
+    }
+
     /// Waits until an armed rule has fired so often. Cancel-safe.
     ///
     /// # Errors
@@ -289,11 +358,15 @@ impl Faults {
         self.0.signals.subscribe()
     }
 
-    /// Waits on the clock that rules go by, or until the set is disarmed. Cancel-safe.
-    pub async fn sleep(&self, wait: Duration, set: &RuleSet) {
-        tokio::select! {
-            () = self.0.time.sleep(wait) => {}
-            () = set.gone().cancelled() => {}
+    /// Waits on the clock that rules go by, or until the set is disarmed. Counts from the call, not from the first poll.
+    /// Cancel-safe.
+    pub fn sleep(&self, wait: Duration, set: &RuleSet) -> impl Future<Output = ()> + Send + use<> {
+        let (passed, gone) = (self.0.time.sleep(wait), set.gone().clone());
+        async move {
+            tokio::select! {
+                () = passed => {}
+                () = gone.cancelled() => {}
+            }
         }
     }
 
@@ -306,19 +379,20 @@ impl Faults {
 
     /// Whether the next connection is to find the port closed; see `Engine::closes_port`.
     #[must_use]
-    pub fn closes_port(&self, connection: u64) -> bool {
-        let facts = ConnectionFacts { lane: "", connection };
+    pub fn closes_port<'a>(&self, connection: impl Into<ConnectionFacts<'a>>) -> bool {
+        let facts = connection.into();
         self.is_armed() && self.sets().iter().any(|set| set.engine.closes_port(&facts, self.now()))
     }
 
     /// Waits until the next connection is to find the port closed; see [`closes_port`](Self::closes_port). Cancel-safe.
-    pub async fn port_closes(&self, connection: u64) {
+    pub async fn port_closes<'a>(&self, connection: impl Into<ConnectionFacts<'a>>) {
         /// How often windows are looked at: nothing tells when they open.
         const LOOK: Duration = Duration::from_millis(20);
+        let facts = connection.into();
         loop {
             let mut changed = std::pin::pin!(self.0.changed.notified());
             changed.as_mut().enable();
-            if self.closes_port(connection) {
+            if self.closes_port(facts) {
                 return;
             }
             if self.sets().iter().any(|set| set.engine.may_close_port()) {
@@ -331,12 +405,12 @@ impl Faults {
 
     /// What happens to a connection.
     #[must_use]
-    pub fn decide_connection(&self, connection: u64) -> Vec<Fired> {
+    pub fn decide_connection<'a>(&self, connection: impl Into<ConnectionFacts<'a>>) -> Vec<Fired> {
         if !self.is_armed() {
             return Vec::new();
         }
-        let facts = ConnectionFacts { lane: "", connection };
-        self.ask(|set| (set.engine.decide_connection(&facts, self.now()), String::new()))
+        let facts = connection.into();
+        self.ask(|set| (set.engine.decide_connection(&facts, self.now()), facts.lane.to_owned()))
     }
 
     /// What happens to a request.
@@ -423,7 +497,11 @@ impl Faults {
 
 fn set_state(set: &RuleSet) -> SetState {
     let report = set.engine.report();
-    let rule = |tally: RuleReport| RuleState { armed: set.engine.is_armed(&tally.rule).unwrap_or(false), tally };
+    let rule = |tally: RuleReport| RuleState {
+        armed: set.engine.is_armed(&tally.rule).unwrap_or(false),
+        load: set.levels.load(&tally.rule),
+        tally,
+    };
     SetState {
         id: set.id,
         plan: set.hash().to_owned(),

@@ -32,6 +32,8 @@ pub struct Facts {
     pub credentials: Vec<String>,
     /// A lane that the request names itself, in `X-Rehearsal-Lane`.
     pub lane: String,
+    /// The lane whose listener the connection came to: it outweighs everything else. Empty for a listener of all.
+    pub listener: String,
     /// The answer is a protobuf stream rather than JSON lines.
     pub protobuf: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Facts {
             object: None,
             credentials: Vec::new(),
             lane: text(),
+            listener: text(),
             protobuf: false,
         }
     }

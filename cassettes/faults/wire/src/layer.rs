@@ -10,6 +10,7 @@ use crate::facts::Facts;
 use crate::head;
 use crate::host::Host;
 use crate::line::Line;
+use crate::overload::{self, Overload, Seats};
 use crate::ruleset::Fired;
 use crate::write::WriteFaults;
 use bytes::Bytes;
@@ -167,18 +168,24 @@ impl<H: Host> Walk<H> {
             line.segment(0, &CancellationToken::new());
         }
         let (mut facts, mut request) = self.host.describe(request).await;
+        if let Some(line) = &line {
+            line.lane().clone_into(&mut facts.listener);
+        }
         if facts.object.is_none() && self.faults.looks_at_objects() {
             facts.object = self.host.find_object(&facts).map(Arc::new);
         }
         let facts = Arc::new(facts);
         let fired = self.faults.decide(&facts);
-        let record = Record::new();
+        // Whoever is around the layer may want to read along.
+        let record = request.extensions().get::<Record>().cloned().unwrap_or_else(Record::new);
         record.add(&fired);
         let (parts, extensions) = (&facts, request.extensions_mut());
         let arrived = perform(Stage::Arrive, &self.faults, &self.host, &fired, parts, Some(extensions)).await;
         if let Some(outcome) = arrived {
             return Ok(whole(outcome, &record, line.as_ref(), &facts));
         }
+        // Held while the request executes: a watch, until it has begun.
+        let seats = request.extensions_mut().remove::<Seats>();
         // Sees to it before the write, so that not even the event of the write shows itself.
         for one in &fired {
             for action in one.firing.actions.iter().filter(|action| matches!(action, Action::LateVisibility { .. })) {
@@ -206,6 +213,7 @@ impl<H: Host> Walk<H> {
         if settled.is_none() && answer.status().is_success() {
             settled = perform(Stage::AfterCommit, &self.faults, &self.host, &fired, &facts, None).await;
         }
+        drop(seats);
         if settled.is_none() {
             settled = perform(Stage::Head, &self.faults, &self.host, &fired, &facts, None).await;
         }
@@ -320,6 +328,15 @@ pub(crate) async fn perform<H: Host>(
             match action {
                 Action::Delay { wait } => faults.sleep(wait.duration(), &one.set).await,
                 Action::Respond { reply } => return Some(refusal(host, reply, one, facts)),
+                Action::Overload { response, limits, wait_limit, flows } => {
+                    let overload =
+                        Overload { response: *response, limits: *limits, wait_limit: *wait_limit, flows: *flows };
+                    match (overload.enter(faults, one, facts).await, request.as_deref_mut()) {
+                        (Ok(seat), Some(request)) => overload::hold(seat, request),
+                        (Ok(_), None) => {}
+                        (Err(reply), _) => return Some(refusal(host, &reply, one, facts)),
+                    }
+                }
                 Action::Cut { how: Cut::Clean, .. } | Action::LateVisibility { .. } => {}
                 Action::Cut { how, at } if stage != Stage::Head || *at == Point::Here => {
                     if let Point::After(wait) = at {
@@ -344,9 +361,12 @@ pub(crate) fn refusal<H: Host>(host: &H, reply: &Reply, fired: &Fired, facts: &F
     let store = host.store(facts);
     let answer = facts.with(&fired.lane, |request| reply.render(request, &store.facts()));
     let mut outcome = response(answer);
-    if matches!(reply.case, Case::Gateway { .. }) {
+    if matches!(reply.case, Case::Gateway { .. } | Case::HeadersTooLarge) {
         outcome.extensions_mut().insert(Foreign);
     }
     host.dress(&reply.case, &mut outcome);
+    if matches!(reply.case, Case::ApfReject { .. }) {
+        overload::classify(outcome.headers_mut());
+    }
     outcome
 }

@@ -8,6 +8,7 @@
 //!
 //! The fake server and the recording proxy share this; it knows neither of them, nor Kubernetes objects beyond JSON.
 
+mod admin;
 mod answer;
 mod body;
 mod control;
@@ -20,11 +21,13 @@ mod head;
 mod host;
 mod layer;
 mod line;
+mod overload;
 mod ruleset;
 mod socket;
 mod surface;
 mod write;
 
+pub use admin::{Order, Refusal};
 pub use answer::{Foreign, Severed, response};
 pub use body::{BoxError, FaultBody};
 pub use control::{ClientSignal, Faults, RuleState, SetState, State, UnknownRule};

@@ -24,6 +24,8 @@ pub struct Line(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     ordinal: u64,
+    /// The lane whose listener it came to.
+    lane: Option<Arc<str>>,
     requests: AtomicU64,
     /// A [`Cut`], or none.
     cut: AtomicU8,
@@ -87,8 +89,15 @@ impl Line {
     /// A new connection; `ordinal` counts connections from 1.
     #[must_use]
     pub fn new(ordinal: u64) -> Self {
+        Self::of_lane(ordinal, None)
+    }
+
+    /// A new connection to the listener of a lane, or of all; `ordinal` counts the connections of that listener from 1.
+    #[must_use]
+    pub fn of_lane(ordinal: u64, lane: Option<Arc<str>>) -> Self {
         Self(Arc::new(Shared {
             ordinal,
+            lane,
             requests: AtomicU64::new(0),
             cut: AtomicU8::new(NONE),
             severed: Notify::new(),
@@ -104,7 +113,19 @@ impl Line {
         }))
     }
 
-    /// Ordinal of the connection, from 1.
+    /// The lane whose listener it came to; empty for a listener of all.
+    #[must_use]
+    pub fn lane(&self) -> &str {
+        self.0.lane.as_deref().unwrap_or_default()
+    }
+
+    /// Who and which it is, before anything is read from it.
+    #[must_use]
+    pub fn facts(&self) -> rehearsal_faults::ConnectionFacts<'_> {
+        rehearsal_faults::ConnectionFacts { lane: self.lane(), connection: self.ordinal() }
+    }
+
+    /// Ordinal of the connection among those of its listener, from 1.
     #[must_use]
     pub fn ordinal(&self) -> u64 {
         self.0.ordinal

@@ -1,6 +1,7 @@
 //! A compiled plan that is armed, and what one of its rules did.
 
 use crate::facts::Facts;
+use crate::overload::Levels;
 use parking_lot::Mutex;
 use rehearsal_faults::{Engine, Firing, Plan, PlanError};
 use serde::Serialize;
@@ -22,6 +23,7 @@ pub struct RuleSet {
     pub(crate) frames: bool,
     gone: CancellationToken,
     undo: Mutex<Vec<Undo>>,
+    pub(crate) levels: Levels,
 }
 
 impl fmt::Debug for RuleSet {
@@ -35,7 +37,8 @@ impl RuleSet {
         let digest = Sha256::digest(plan.to_yaml().as_bytes());
         let hash = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let frames = engine.looks_at_frames();
-        Self { id, plan: plan.clone(), engine, hash, frames, gone: CancellationToken::new(), undo: Mutex::default() }
+        let (gone, undo, levels) = (CancellationToken::new(), Mutex::default(), Levels::default());
+        Self { id, plan: plan.clone(), engine, hash, frames, gone, undo, levels }
     }
 
     pub(crate) fn compile(id: u64, plan: &Plan) -> Result<Self, PlanError> {
@@ -71,6 +74,9 @@ impl RuleSet {
     /// The lane that a request is of, as this plan tells lanes.
     #[must_use]
     pub fn lane_of(&self, facts: &Facts) -> String {
+        if !facts.listener.is_empty() {
+            return facts.listener.clone();
+        }
         let told = facts.credentials.iter().find_map(|credential| self.plan.lane_of(credential, &facts.user_agent));
         let told = told.or_else(|| self.plan.lane_of("", &facts.user_agent));
         told.map_or_else(|| facts.lane.clone(), str::to_owned)
@@ -115,4 +121,13 @@ pub struct Fired {
     pub set: Arc<RuleSet>,
     /// The lane of the request, as the set tells lanes.
     pub lane: String,
+}
+
+impl Fired {
+    /// The lanes that the rule names; none when it is about all.
+    #[must_use]
+    pub fn lanes(&self) -> &[String] {
+        let rule = self.set.plan.rules().iter().find(|rule| rule.id() == self.firing.rule);
+        rule.map(rehearsal_faults::Rule::lanes).unwrap_or_default()
+    }
 }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 struct Kube {
+    config: Config,
     maps: Api<ConfigMap>,
     mirror: Option<(reflector::Store<ConfigMap>, tokio::task::JoinHandle<()>)>,
 }
@@ -39,14 +40,14 @@ impl Client for Kube {
         let file = Kubeconfig::read_from(kubeconfig).map_err(|e| other(&e))?;
         let config =
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(|e| other(&e))?;
-        let client = KubeClient::try_from(config).map_err(|e| failure(&e))?;
-        Ok(Self { maps: Api::namespaced(client, "default"), mirror: None })
+        let client = KubeClient::try_from(config.clone()).map_err(|e| failure(&e))?;
+        Ok(Self { config, maps: Api::namespaced(client, "default"), mirror: None })
     }
 
     async fn call(&mut self, op: &str, args: &Value, deadline: Option<Duration>) -> Result<Value, Failure> {
         match op {
             "sync" => {
-                self.sync();
+                self.sync(deadline)?;
                 Ok(json!({}))
             }
             "store" => Ok(self.store()),
@@ -94,11 +95,21 @@ impl Kube {
         }
     }
 
-    fn sync(&mut self) {
+    /// With the longest silence of a watch, a client of its own keeps to it.
+    fn sync(&mut self, silence: Option<Duration>) -> Result<(), Failure> {
+        let maps = match silence {
+            None => self.maps.clone(),
+            Some(silence) => {
+                let mut config = self.config.clone();
+                config.read_timeout = Some(silence);
+                Api::namespaced(KubeClient::try_from(config).map_err(|e| failure(&e))?, "default")
+            }
+        };
         let (reader, writer) = reflector::store();
-        let stream = watcher(self.maps.clone(), watcher::Config::default()).default_backoff().reflect(writer);
+        let stream = watcher(maps, watcher::Config::default()).default_backoff().reflect(writer);
         let task = tokio::spawn(stream.for_each(|_| futures::future::ready(())));
         self.mirror = Some((reader, task));
+        Ok(())
     }
 
     fn store(&self) -> Value {

@@ -1,75 +1,25 @@
-//! A watch, frame by frame: asks the rules about each, and drops, holds, doubles, swaps, replaces and ends as they say.
+//! A watch, frame by frame: asks the rules about each, lets it pass the operations, and ends the stream as they say.
 //!
-//! Every firing that is about frames becomes an [`Op`] that sees all later frames, in the order of firing.
+//! Every firing that is about frames becomes an [`Op`] that sees all later frames, in the order of firing. What the
+//! operations do to a frame is in `passage`, what a frame is in `framing`.
 
-use super::oddity::odd_events;
-use super::op::{MERGE, MERGED, Op, Whole, coalesced, ends_initial, is_type, next_random};
+use super::dormant::{Follow, dormant};
+use super::framing::Framing;
+use super::op::{Op, Whole};
 use super::{Awaken, Frames, Inner};
-use crate::control::Faults;
 use crate::facts::Facts;
 use crate::host::Host;
-use crate::layer::{Describe, Record};
 use crate::line::Line;
 use crate::ruleset::{Fired, RuleSet};
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use rehearsal_faults::{
-    Action, Bookmarks, Cut, EventType, H2Code, Point, Protocol, Segmentation, Stage, Tampering, Word,
-};
+use rehearsal_faults::{Action, Cut, EventType, H2Code, Point, Protocol, Stage, Word as _};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// What a watch needs to be asked about.
-pub(crate) struct Follow<H> {
-    pub(crate) faults: Faults,
-    pub(crate) host: H,
-    pub(crate) facts: Arc<Facts>,
-    pub(crate) line: Option<Line>,
-    pub(crate) record: Record,
-}
-
-/// A watch that no rule has looked at. There may be a hundred thousand of them.
-struct Dormant<H> {
-    body: Inner,
-    faults: Faults,
-    host: H,
-    describe: Describe,
-    line: Option<Line>,
-    record: Record,
-}
-
-pub(super) fn dormant<H: Host>(
-    body: Inner,
-    faults: Faults,
-    host: H,
-    describe: Describe,
-    line: Option<Line>,
-    record: Record,
-) -> Box<dyn Awaken> {
-    Box::new(Dormant { body, faults, host, describe, line, record })
-}
-
-impl<H: Host> Awaken for Dormant<H> {
-    fn is_looked_at(&self) -> bool {
-        self.faults.looks_at_frames()
-    }
-
-    fn body(&mut self) -> &mut Inner {
-        &mut self.body
-    }
-
-    fn awaken(self: Box<Self>, first: Bytes) -> Frames {
-        let Self { body, faults, host, describe, line, record } = *self;
-        let facts = Arc::new(describe());
-        let mut pipeline = Pipeline::new(body, Follow { faults, host, facts, line, record });
-        pipeline.unread = Some(first);
-        pipeline.into_frames()
-    }
-}
 
 /// The watch with the operations that its head calls for; as it was when there are none.
 pub(super) fn pipeline<H: Host>(body: Inner, follow: Follow<H>, fired: &[Fired]) -> Result<Frames, Box<dyn Awaken>> {
@@ -84,14 +34,14 @@ pub(super) fn pipeline<H: Host>(body: Inner, follow: Follow<H>, fired: &[Fired])
 }
 
 /// What comes out.
-enum Out {
+pub(super) enum Out {
     Bytes(Bytes),
     Pause(Duration, Arc<RuleSet>),
     End(End),
 }
 
 /// How the stream ends.
-enum End {
+pub(super) enum End {
     Clean,
     Cut(Cut, CancellationToken),
     Reset(H2Code),
@@ -99,13 +49,13 @@ enum End {
     Silence(Duration, Arc<RuleSet>),
 }
 
-struct Pipeline<H> {
+pub(super) struct Pipeline<H> {
     inner: Option<Inner>,
-    follow: Follow<H>,
+    pub(super) follow: Follow<H>,
     unread: Option<Bytes>,
-    rest: BytesMut,
-    ops: Vec<Op>,
-    out: VecDeque<Out>,
+    pub(super) framing: Framing,
+    pub(super) ops: Vec<Op>,
+    pub(super) out: VecDeque<Out>,
     /// Bytes the connection had written when the watch began, and bytes given out since.
     base: u64,
     given: u64,
@@ -113,13 +63,14 @@ struct Pipeline<H> {
 }
 
 impl<H: Host> Pipeline<H> {
-    fn new(inner: Inner, follow: Follow<H>) -> Self {
+    pub(super) fn new(inner: Inner, follow: Follow<H>) -> Self {
         let base = follow.line.as_ref().map_or(0, Line::written);
+        let framing = Framing::new(follow.facts.protobuf);
         Self {
             inner: Some(inner),
             follow,
             unread: None,
-            rest: BytesMut::new(),
+            framing,
             ops: Vec::new(),
             out: VecDeque::new(),
             base,
@@ -128,7 +79,13 @@ impl<H: Host> Pipeline<H> {
         }
     }
 
-    fn into_frames(self) -> Frames {
+    /// Takes a chunk for the first that was read already.
+    pub(super) fn beginning_with(mut self, first: Bytes) -> Self {
+        self.unread = Some(first);
+        self
+    }
+
+    pub(super) fn into_frames(self) -> Frames {
         Box::pin(futures::stream::unfold(self, |mut pipeline| async move {
             let item = pipeline.next().await?;
             Some((item, pipeline))
@@ -201,7 +158,7 @@ impl<H: Host> Pipeline<H> {
                 self.out.push_back(Out::End(End::Clean));
             }
             Action::InjectFrame { line } => {
-                self.out.push_back(Out::Bytes(self.delimited(line.into_bytes())));
+                self.out.push_back(Out::Bytes(self.framing.delimited(line.into_bytes())));
             }
             _ => {}
         }
@@ -215,16 +172,6 @@ impl<H: Host> Pipeline<H> {
         let mut op = Op::new(fired, Action::Cut { how, at: Point::AfterFrames(u64::MAX) }, true);
         op.release = Some(Box::pin(async move { faults.sleep(wait, &set).await }));
         self.ops.push(op);
-    }
-
-    /// A line of the plan with the delimiters of this stream.
-    fn delimited(&self, mut line: Vec<u8>) -> Bytes {
-        if self.follow.facts.protobuf {
-            let length = u32::try_from(line.len()).unwrap_or(u32::MAX).to_be_bytes();
-            return Bytes::from([&length[..], &line].concat());
-        }
-        line.push(b'\n');
-        Bytes::from(line)
     }
 
     fn error_frame(&self, reply: &rehearsal_faults::Reply, fired: &Fired) -> Bytes {
@@ -276,50 +223,10 @@ impl<H: Host> Pipeline<H> {
         }
     }
 
-    /// What an operation has held goes on to those behind it.
-    fn release(&mut self, index: usize) {
-        let Some(op) = self.ops.get_mut(index) else { return };
-        op.release = None;
-        if let Action::Cut { how, .. } = op.action {
-            op.done = true;
-            let gone = op.fired.set.gone().clone();
-            if !gone.is_cancelled() {
-                self.out.push_back(Out::End(if how == Cut::Clean { End::Clean } else { End::Cut(how, gone) }));
-            }
-            return;
-        }
-        let coalesce = matches!(op.action, Action::HoldFrames { coalesce: true, .. });
-        let merge = matches!(op.action, Action::Segment { .. });
-        let held = std::mem::take(&mut op.held);
-        op.done |= op.once;
-        let held = if coalesce { coalesced(held) } else { held };
-        if merge {
-            let all: BytesMut = held.iter().flat_map(|line| line.bytes.iter().copied()).collect();
-            self.out.push_back(Out::Bytes(all.freeze()));
-            return;
-        }
-        for line in held {
-            self.through(index + 1, line);
-        }
-    }
-
-    fn release_all(&mut self) {
-        for index in 0..self.ops.len() {
-            if !self.ops[index].held.is_empty() {
-                self.release(index);
-            }
-        }
-        let rest = self.rest.split().freeze();
-        self.out.push_back(Out::Bytes(rest));
-    }
-
     /// Splits a chunk into frames and lets each go its way.
     async fn take(&mut self, chunk: Bytes) {
-        self.rest.extend_from_slice(&chunk);
-        let mut lines = Vec::new();
-        while let Some(line) = self.split() {
-            lines.push(Whole { bytes: line });
-        }
+        let frames = self.framing.frames(&chunk);
+        let mut lines: Vec<Whole> = frames.into_iter().map(|bytes| Whole { bytes }).collect();
         if std::mem::take(&mut self.initial) {
             self.shuffle(&mut lines);
         }
@@ -337,34 +244,10 @@ impl<H: Host> Pipeline<H> {
         }
     }
 
-    fn split(&mut self) -> Option<Bytes> {
-        let length = if self.follow.facts.protobuf {
-            let mut head = self.rest.get(..4)?;
-            usize::try_from(head.get_u32()).ok()?.checked_add(4)?
-        } else {
-            self.rest.iter().position(|byte| *byte == b'\n')? + 1
-        };
-        (self.rest.len() >= length).then(|| self.rest.split_to(length).freeze())
-    }
-
-    fn shuffle(&mut self, lines: &mut [Whole]) {
-        for op in self.ops.iter_mut().filter(|op| !op.is_over()) {
-            if let Action::ShuffleInitial { seed } = op.action {
-                op.done = true;
-                let added = lines.iter().take_while(|line| is_type(&line.bytes, "ADDED")).count();
-                let mut state = seed;
-                for i in (1..added).rev() {
-                    let j = (next_random(&mut state) % (i as u64 + 1)) as usize;
-                    lines.swap(i, j);
-                }
-            }
-        }
-    }
-
     /// Asks the rules about a frame, and lets the operations have it.
     async fn meet(&mut self, line: Whole) {
         if self.follow.faults.looks_at_frames() {
-            let (event, object) = self.parse(&line.bytes);
+            let (event, object) = self.framing.parse(&self.follow.host, &line.bytes);
             let event_type = EventType::from_word(&event).unwrap_or(EventType::Error);
             let object = object.filter(|_| !matches!(event_type, EventType::Bookmark | EventType::Error));
             let fired = self.follow.faults.decide_frame(&self.follow.facts, event_type, object.as_ref());
@@ -400,130 +283,6 @@ impl<H: Host> Pipeline<H> {
         };
         let (namespace, name) = (meta("namespace"), meta("name"));
         Facts { namespace, name, object: Some(Arc::new(object)), ..(*self.follow.facts).clone() }
-    }
-
-    fn parse(&self, frame: &[u8]) -> (String, Option<Value>) {
-        if self.follow.facts.protobuf {
-            let decoded = frame.get(4..).and_then(|body| self.follow.host.decode_frame(body));
-            return decoded.map_or_else(|| (String::new(), None), |(event, object)| (event, Some(object)));
-        }
-        let Ok(mut event) = serde_json::from_slice::<Value>(frame) else { return (String::new(), None) };
-        let kind = event.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-        (kind, event.get_mut("object").map(Value::take))
-    }
-
-    fn encode(&self, event: &str, object: &Value) -> Bytes {
-        if self.follow.facts.protobuf {
-            return self.follow.host.encode_frame(event, object).map(Bytes::from).unwrap_or_default();
-        }
-        Bytes::from(format!("{{\"type\":\"{event}\",\"object\":{object}}}\n"))
-    }
-
-    /// Lets a frame through the operations from `index` on.
-    fn through(&mut self, index: usize, line: Whole) {
-        let mut lines = vec![line];
-        for index in index..self.ops.len() {
-            let mut next = Vec::new();
-            for line in lines {
-                self.apply(index, line, &mut next);
-            }
-            lines = next;
-        }
-        self.out.extend(lines.into_iter().map(|line| Out::Bytes(line.bytes)));
-    }
-
-    fn apply(&mut self, index: usize, line: Whole, next: &mut Vec<Whole>) {
-        let is_bookmark = || is_type(&line.bytes, "BOOKMARK");
-        let op = &mut self.ops[index];
-        if op.is_over() && op.held.is_empty() {
-            next.push(line);
-            return;
-        }
-        op.seen += 1;
-        let seen = op.seen;
-        let set = op.fired.set.clone();
-        match op.action.clone() {
-            Action::Bookmarks { mode, every, delay } if is_bookmark() => {
-                let ends = ends_initial(&line.bytes);
-                match mode {
-                    Bookmarks::Missing => {}
-                    Bookmarks::Rare => {
-                        op.bookmarks += 1;
-                        if op.bookmarks.is_multiple_of(every.max(1)) {
-                            next.push(line);
-                        }
-                    }
-                    Bookmarks::InitialOnly if ends => next.push(line),
-                    Bookmarks::InitialOnly => {}
-                    Bookmarks::InitialLate => {
-                        if ends {
-                            self.out.extend(next.drain(..).map(|line| Out::Bytes(line.bytes)));
-                            self.out.push_back(Out::Pause(delay, set));
-                        }
-                        next.push(line);
-                    }
-                }
-            }
-            Action::HoldFrames { frames, lasts, .. } => self.hold(index, line, frames, lasts),
-            Action::Segment { how: Segmentation::Merged, .. } => self.hold(index, line, MERGED, MERGE),
-            Action::Tamper { how, frame } if seen >= frame => match how {
-                Tampering::Drop if seen == frame => op.done = true,
-                Tampering::Duplicate if seen == frame => {
-                    op.done = true;
-                    next.extend([line.clone(), line]);
-                }
-                Tampering::Reorder if seen == frame => op.held.push(line),
-                Tampering::Reorder => {
-                    op.done = true;
-                    next.push(line);
-                    next.append(&mut op.held);
-                }
-                _ => next.push(line),
-            },
-            Action::Odd { form, frame } if seen == frame => {
-                op.done = true;
-                let (event, object) = self.parse(&line.bytes);
-                match object {
-                    Some(object) => next.extend(
-                        odd_events(&event, object, form)
-                            .into_iter()
-                            .map(|(event, object)| Whole { bytes: self.encode(&event, &object) }),
-                    ),
-                    None => next.push(line),
-                }
-            }
-            Action::TruncateFrame { after_frames, bytes } if seen > after_frames => {
-                op.done = true;
-                let whole = line.bytes.len();
-                let part = if bytes == 0 { whole / 2 } else { usize::try_from(bytes).unwrap_or(whole) };
-                self.out.extend(next.drain(..).map(|line| Out::Bytes(line.bytes)));
-                self.out.push_back(Out::Bytes(line.bytes.slice(..part.min(whole.saturating_sub(1)))));
-                self.out.push_back(Out::End(End::Clean));
-            }
-            _ => next.push(line),
-        }
-    }
-
-    /// Keeps a frame until enough have gathered, or long enough.
-    fn hold(&mut self, index: usize, line: Whole, most: u64, lasts: Duration) {
-        let faults = self.follow.faults.clone();
-        let op = &mut self.ops[index];
-        op.held.push(line);
-        if most > 0 && op.held.len() as u64 >= most {
-            self.release(index);
-        } else if op.release.is_none() {
-            let set = op.fired.set.clone();
-            let merging = matches!(op.action, Action::Segment { .. });
-            op.release = Some(Box::pin(async move {
-                if merging {
-                    tokio::time::sleep(MERGE).await;
-                } else if lasts.is_zero() {
-                    set.gone().cancelled().await;
-                } else {
-                    faults.sleep(lasts, &set).await;
-                }
-            }));
-        }
     }
 
     /// Ends the stream, or lets it go on after a silence.

@@ -1,12 +1,15 @@
 //! Bodies of answers with faults: whole ones pass, watches are followed frame by frame, and the bytes of either can be
 //! slowed down, cut into segments and cut off.
 
+mod dormant;
 mod frames;
+mod framing;
 mod oddity;
 mod op;
 mod pace;
+mod passage;
 
-pub(crate) use self::frames::Follow;
+pub(crate) use self::dormant::Follow;
 pub(crate) use self::oddity::make_odd;
 pub(crate) use self::pace::paced;
 
@@ -95,7 +98,7 @@ impl FaultBody {
         B::Error: Into<BoxError>,
     {
         let body = body.map_err(Into::into).boxed_unsync();
-        Self(Kind::Following(frames::dormant(body, faults, host, describe, line, record)))
+        Self(Kind::Following(dormant::dormant(body, faults, host, describe, line, record)))
     }
 
     /// A watch that rules have met at its head.

@@ -105,6 +105,9 @@ func (c *client) perform(r request) (any, error) {
 		c.end()
 		return nil, nil
 	case "sync":
+		if r.DeadlineMs > 0 {
+			return nil, errUnsupported // An informer has no limit for silence.
+		}
 		c.sync(r.Args.Namespace)
 		return nil, nil
 	case "store":

@@ -1,0 +1,273 @@
+//! One connection: what rules do to it before anything is read, the handshake, HTTP/1.1 or HTTP/2, its end.
+
+use super::DRAIN;
+use super::port::{Port, Role};
+use crate::endpoints::respond;
+use crate::endpoints::router::Peer;
+use crate::front;
+use crate::handle::Core;
+use crate::write_timeout::WriteTimeout;
+use axum::body::Body;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rehearsal_fault_wire::{BoxError, Line, Severed, Socket, Surface};
+use rehearsal_faults::{Action, Cut};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// Time for a client to send its request head (apiserver `ReadHeaderTimeout`).
+const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+/// Time for a client to take in something of what is written to it; then the connection is cut.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Concurrent streams of an HTTP/2 connection (apiserver `--http2-max-streams-per-connection`).
+const MAX_STREAMS: u32 = 100;
+/// Largest request head, in bytes (Go `http.DefaultMaxHeaderBytes`).
+const MAX_HEAD: usize = 1024 * 1024;
+/// Where the admin API and the page are.
+const ADMIN: &str = "/_rehearsal/";
+/// Largest HTTP/2 header list, in bytes.
+const MAX_HEADER_LIST: u32 = 1024 * 1024;
+
+/// What rules do to a connection before anything is read from it. `None`: it has come to its end.
+async fn greet(stream: TcpStream, core: &Arc<Core>, port: &Port, line: &Line) -> Option<(TcpStream, Greeting)> {
+    let tls = core.listening.tls.as_ref();
+    let mut greeting = Greeting { acceptor: tls.map(|tls| tls.acceptor.clone()), streams: MAX_STREAMS, window: None };
+    if !port.may_fail() {
+        return Some((stream, greeting));
+    }
+    for one in core.faults.decide_connection(line.facts()) {
+        let held = one.set.gone();
+        for action in &one.firing.actions {
+            match action {
+                Action::Delay { wait } => core.faults.sleep(wait.duration(), &one.set).await,
+                Action::Handshake { failure } => match tls.and_then(|tls| tls.failing(*failure, core.registry.clock()))
+                {
+                    Some(acceptor) => greeting.acceptor = Some(acceptor),
+                    None => {
+                        rehearsal_fault_wire::fail_handshake(stream, *failure, held).await;
+                        return None;
+                    }
+                },
+                Action::Http2Limits { streams, window, churn, answers_ping } => {
+                    greeting.streams = u32::try_from(*streams).unwrap_or(MAX_STREAMS);
+                    greeting.window = u32::try_from(*window).ok();
+                    if !answers_ping {
+                        line.ignore_pings(held);
+                    }
+                    if !churn.is_zero() {
+                        line.churn_every(*churn, held);
+                    }
+                }
+                // Came too late to close the port before the connection.
+                Action::Refuse { .. } => line.cut(Cut::Reset, held),
+                Action::Blackhole { .. } => {
+                    held.cancelled().await;
+                    return None;
+                }
+                other => crate::faults::act_on_connection(core, other, &one),
+            }
+        }
+    }
+    if line.severed().is_some() {
+        drop(Socket::new(stream, line.clone()));
+        return None;
+    }
+    Some((stream, greeting))
+}
+
+/// With what a connection is greeted.
+struct Greeting {
+    acceptor: Option<TlsAcceptor>,
+    streams: u32,
+    window: Option<u32>,
+}
+
+pub(super) async fn connection(stream: TcpStream, core: Arc<Core>, port: Arc<Port>, line: Line) {
+    let _ = stream.set_nodelay(true);
+    // Boxed, and dropped before the wait: the room of a handshake is not kept for as long as the connection lives.
+    let opened = Box::pin(open(stream, core, port, line)).await;
+    if let Some(serving) = opened {
+        serving.await;
+    }
+}
+
+/// Shakes hands and finds out which version of HTTP the client speaks. `None`: nobody is there any more.
+async fn open(stream: TcpStream, core: Arc<Core>, port: Arc<Port>, line: Line) -> Option<BoxFuture<'static, ()>> {
+    let stop = port.connections();
+    let (stream, greeting) = tokio::select! {
+        () = stop.cancelled() => return None,
+        greeted = greet(stream, &core, &port, &line) => greeted?,
+    };
+    let Greeting { acceptor, streams, window } = greeting;
+    let peer = Peer { certificate: None, line: line.clone(), port };
+    let mut serving = Serving { core, peer, stop, line, streams, window };
+    let Some(acceptor) = acceptor else {
+        let version = tokio::select! {
+            () = serving.stop.cancelled() => return None,
+            version = tokio::time::timeout(HEADER_TIMEOUT, speaks_http2(&stream, serving.core.config.http2)) => version,
+        };
+        let stream = WriteTimeout::new(Socket::new(stream, serving.line.clone()), WRITE_TIMEOUT);
+        let http2 = match version {
+            Ok(Ok(http2)) => http2,
+            Ok(Err(error)) => {
+                tracing::debug!(target: "fakeserver::serve", %error, "connection");
+                return None;
+            }
+            Err(_) => return None,
+        };
+        return Some(serving.serve(stream, http2));
+    };
+    let stream = WriteTimeout::new(Socket::new(stream, serving.line.clone()), WRITE_TIMEOUT);
+    match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let session = stream.get_ref().1;
+            serving.peer.certificate = session.peer_certificates().and_then(|c| c.first()).map(|c| Arc::from(&**c));
+            let http2 = session.alpn_protocol() == Some(b"h2");
+            return Some(serving.serve(stream, http2));
+        }
+        Ok(Err(error)) => tracing::debug!(target: "fakeserver::serve", %error, "TLS handshake"),
+        Err(_) => tracing::debug!(target: "fakeserver::serve", "TLS handshake timed out"),
+    }
+    None
+}
+
+/// A connection whose client is known.
+struct Serving {
+    core: Arc<Core>,
+    peer: Peer,
+    stop: CancellationToken,
+    line: Line,
+    streams: u32,
+    window: Option<u32>,
+}
+
+impl Serving {
+    fn serve<S>(self, stream: S, http2: bool) -> BoxFuture<'static, ()>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(Surface::new(stream, self.line.clone(), http2));
+        if http2 { http2_connection(io, self).boxed() } else { http1_connection(io, self).boxed() }
+    }
+}
+
+/// Whether a client begins with the preface of HTTP/2. Looks without reading: what is read in two pieces makes hyper
+/// double its buffer, for as long as the connection lives.
+async fn speaks_http2(stream: &TcpStream, served: bool) -> std::io::Result<bool> {
+    // No method of HTTP/1.1 begins so.
+    const PREFACE: &[u8] = b"PRI *";
+    let mut begin = [0; PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut begin).await?;
+        if seen == 0 || !served || !PREFACE.starts_with(&begin[..seen]) {
+            return Ok(false);
+        }
+        if seen == PREFACE.len() {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn http1_connection<I>(io: I, serving: Serving) -> impl Future<Output = ()> + Send
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let Serving { core, peer, stop, line, .. } = serving;
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .half_close(false)
+        .serve_connection(io, service(core, peer, line.clone()))
+        .with_upgrades();
+    drive(Box::pin(connection), http1::UpgradeableConnection::graceful_shutdown, stop, line)
+}
+
+fn http2_connection<I>(io: I, serving: Serving) -> impl Future<Output = ()> + Send
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let Serving { core, peer, stop, line, streams, window } = serving;
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(streams)
+        .initial_stream_window_size(window)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .keep_alive_interval(Some(Duration::from_secs(30)))
+        .serve_connection(io, service(core, peer, line.clone()));
+    drive(Box::pin(connection), http2::Connection::graceful_shutdown, stop, line)
+}
+
+/// Answers requests. The handler is boxed: hyper keeps room for one for as long as the connection lives.
+fn service(
+    core: Arc<Core>,
+    peer: Peer,
+    line: Line,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Body>,
+    Error = BoxError,
+    Future = impl Future<Output = Result<Response<Body>, BoxError>> + Send + 'static,
+> + Send
++ 'static {
+    service_fn(move |mut request: Request<Incoming>| {
+        let core = core.clone();
+        // What else the admin API's listener is asked for is not there.
+        let is_there = peer.port.role != Role::Admin || request.uri().path().starts_with(ADMIN);
+        request.extensions_mut().insert(peer.clone());
+        let line = line.clone();
+        Box::pin(async move {
+            if !is_there {
+                return Ok(respond::page_not_found());
+            }
+            let mut response = contained(core, request.map(Body::new)).await;
+            match response.extensions_mut().remove::<Severed>() {
+                None => Ok(response),
+                Some(severed) => severed.apply(&line).await.map_err(BoxError::from),
+            }
+        })
+    })
+}
+
+async fn drive<C>(mut connection: Pin<Box<C>>, finish: fn(Pin<&mut C>), stop: CancellationToken, line: Line)
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    tokio::select! {
+        outcome = connection.as_mut() => {
+            if let Err(error) = outcome {
+                tracing::debug!(target: "fakeserver::serve", %error, "connection");
+            }
+        }
+        // Dropped, it closes as the fault wants it.
+        () = line.doomed() => {}
+        () = stop.cancelled() => {
+            finish(connection.as_mut());
+            let _ = tokio::time::timeout(DRAIN, connection).await;
+        }
+    }
+}
+
+/// A panic of a handler ends its request with 500 and nothing else.
+async fn contained(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
+    match std::panic::AssertUnwindSafe(front::enter(core, request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::error!(target: "fakeserver::serve", "a handler panicked");
+            crate::endpoints::respond::text(
+                500,
+                "This request caused apiserver to panic. Look in the logs for details.\n",
+            )
+        }
+    }
+}
