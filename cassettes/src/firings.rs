@@ -190,7 +190,7 @@ fn shared_out(plans: Vec<Plan>, firings: Vec<(u64, Firing)>) -> Result<Vec<(Plan
 /// The first rule that two plans have both: its firings could not be told apart.
 #[must_use]
 pub fn shared_rule(plans: &[Plan]) -> Option<&str> {
-    let ids: Vec<&str> = plans.iter().flat_map(|plan| plan.rules().iter().map(|rule| rule.id())).collect();
+    let ids: Vec<&str> = plans.iter().flat_map(|plan| plan.rules().iter().map(rehearsal_faults::Rule::id)).collect();
     ids.iter().enumerate().find(|(n, id)| ids.iter().take(*n).any(|other| other == *id)).map(|(_, id)| *id)
 }
 

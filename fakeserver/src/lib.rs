@@ -27,7 +27,5 @@ pub mod watch;
 mod write_timeout;
 
 pub use builder::FakeServerBuilder;
-pub use front::Handler;
 pub use front::{Beneath, Handler};
 pub use serve::{FakeServer, LanePort, StartError};
-pub use serve::{FakeServer, StartError};

@@ -53,11 +53,11 @@ pub enum ReplayMode {
 /// When what others did happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReplayPace {
-    /// At once.
+    /// As soon as what it followed has happened.
     Asap,
-    /// As long after its beginning as in the recording.
+    /// As long after its beginning as in the recording, and not before what it followed has happened.
     Recorded,
-    /// After what it followed in the recording.
+    /// A moment after what it followed in the recording.
     #[default]
     Gated,
 }
@@ -223,7 +223,7 @@ async fn start(args: &ReplayArgs, tape: &Tape, lanes: Lanes) -> anyhow::Result<(
         let options =
             HydrateOptions { lanes: under_test, fork, patience, pace: pace(args), mask, ..HydrateOptions::default() };
         let hydrate = Hydrate::start(tape, options).await?;
-        let policy = Policy { mode: Mode::Passthrough, fresh: true, replay: None };
+        let policy = Policy { mode: Mode::Passthrough, fresh: true, replay: Some(Arc::new(hydrate.clone())) };
         let builder = Proxy::builder(Arc::new(hydrate.clone()), lanes).policy(policy);
         return Ok((builder, Engine::Hydrate(hydrate)));
     }
@@ -270,8 +270,7 @@ async fn conclude(args: &ReplayArgs, engine: &Engine) -> anyhow::Result<u8> {
     let (text, json, code) = match engine {
         Engine::Player { service, strict } => {
             if let Some(path) = &args.transcript {
-                let lines: String = service.transcript().iter().map(|(id, times)| format!("{id} {times}\n")).collect();
-                write_atomically(path, &lines).with_context(|| format!("write {}", path.display()))?;
+                write_atomically(path, &service.transcript()).with_context(|| format!("write {}", path.display()))?;
             }
             let report = service.report();
             let code = match report.verdict(*strict) {
@@ -284,7 +283,8 @@ async fn conclude(args: &ReplayArgs, engine: &Engine) -> anyhow::Result<u8> {
         Engine::Hydrate(hydrate) => {
             let report = hydrate.report().await;
             if let Some(path) = &args.transcript {
-                write_atomically(path, &format!("{report}\n")).with_context(|| format!("write {}", path.display()))?;
+                let lines = hydrate.transcript().await;
+                write_atomically(path, &lines).with_context(|| format!("write {}", path.display()))?;
             }
             let faithful = report.is_faithful() || args.allow_divergence;
             (report.to_string(), serde_json::to_string_pretty(&report)?, if faithful { 0 } else { DIVERGED })

@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::fmt;
 
 /// A write of the live client that the recording does not have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Divergence {
     /// Verb and object.
     pub write: String,

@@ -86,8 +86,8 @@ pub(super) struct Due {
 pub(super) enum Meaning {
     /// The expected write of this step, to come out at this recorded resourceVersion.
     Expected { step: usize, revision: u64 },
-    /// It was made in the recording and changed nothing.
-    Known,
+    /// It was made in the recording, by this call, and changed nothing.
+    Known { call: u64 },
     /// It is new.
     New,
 }
@@ -111,6 +111,8 @@ pub(super) struct Script {
     gated: bool,
     pub(super) diverged: Vec<Divergence>,
     pub(super) skipped: Vec<String>,
+    /// What came of each recorded write this time, by its call.
+    told: BTreeMap<u64, String>,
 }
 
 fn bare(route: &Route) -> Route {
@@ -220,6 +222,7 @@ impl Script {
             gated,
             diverged: Vec::new(),
             skipped: Vec::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -252,7 +255,8 @@ impl Script {
                 return Meaning::Expected { step: at, revision: step.revision };
             }
         }
-        if self.idle.iter().any(|write| self.same(write, &route, body)) { Meaning::Known } else { Meaning::New }
+        let known = self.idle.iter().find(|write| self.same(write, &route, body));
+        known.map_or(Meaning::New, |write| Meaning::Known { call: write.call })
     }
 
     /// Compares writes without the fields that a mask hides.
@@ -289,6 +293,14 @@ impl Script {
     fn generated(&self, write: &Write) -> bool {
         let name = |body: &Value| body.pointer("/metadata/name").is_some();
         write.body.as_ref().is_some_and(|body| !name(body))
+    }
+
+    /// The call that made an expected write.
+    pub(super) fn call_of(&self, step: usize) -> Option<u64> {
+        self.steps.get(step).and_then(|step| match &step.doing {
+            Doing::Expect(write) => Some(write.call),
+            Doing::Change { .. } => None,
+        })
     }
 
     /// An expected write was made and answered.
@@ -419,6 +431,31 @@ impl Script {
             }
         }
         true
+    }
+
+    /// What the client has been told of a recorded write, for the transcript. Of several times the first.
+    pub(super) fn told(&mut self, call: u64, answer: String) {
+        self.told.entry(call).or_insert(answer);
+    }
+
+    /// What two replays by the same programs have in common: the recorded writes that were made again with what came of
+    /// them, in the order of the recording, what others changed, and then what is new.
+    pub(super) fn transcript(&self) -> String {
+        let mut lines: BTreeMap<u64, String> = BTreeMap::new();
+        let writes = self.idle.iter().map(|write| (write.call, &write.route));
+        let expected = self.steps.iter().filter_map(|step| match &step.doing {
+            Doing::Expect(write) => Some((write.call, &write.route)),
+            Doing::Change { .. } => None,
+        });
+        for (call, route) in writes.chain(expected) {
+            if let Some(answer) = self.told.get(&call) {
+                lines.insert(call, format!("#{call} {route} {answer}\n"));
+            }
+        }
+        let changed = |step: &&Step| matches!(step.doing, Doing::Change { .. }) && step.state == State::Done;
+        let changes = self.steps.iter().filter(changed).map(|step| format!("{} at {}\n", step.key, step.revision));
+        let new = self.diverged.iter().map(|new| format!("new: {} {}\n", new.write, new.status));
+        lines.into_values().chain(changes).chain(new).collect()
     }
 
     /// Writes made; writes not made; changes made; changes not reached.

@@ -3,7 +3,7 @@
 //! Reads and watches go straight to the server. Writes and recorded changes take turns in one task, the stage, which
 //! owns the script; it also notices when nothing happens any more.
 
-use super::report::HydrateReport;
+use super::report::{Divergence, HydrateReport};
 use super::script::{Due, Fork, Meaning, Script};
 use super::sight::Sights;
 use super::{STRIDE, world};
@@ -14,11 +14,11 @@ use futures::future::BoxFuture;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use rehearsal_cassettes::format::Tree;
-use rehearsal_cassettes::format::model::Tape;
+use rehearsal_cassettes::format::model::{Call, Entry, Tape};
 use rehearsal_cassettes::history::{self, Collection, History};
-use rehearsal_cassettes::proxy::{Channel, ProxyBody, Upstream, UpstreamError, UpstreamFailure};
+use rehearsal_cassettes::proxy::{Channel, ProxyBody, Replay, Switch, Upstream, UpstreamError, UpstreamFailure};
 use rehearsal_cassettes::record::{RequestHead, body_of};
-use rehearsal_cassettes::replay::{Pace, Route, body_meaning, named, normal};
+use rehearsal_cassettes::replay::{Manner, Options, Pace, Player, ReplayService, Route, body_meaning, named, normal};
 use rehearsal_cassettes::review::Mask;
 use rehearsal_fakeserver::controllers::Controllers;
 use rehearsal_fakeserver::{FakeServer, FakeServerBuilder};
@@ -75,6 +75,10 @@ pub struct Hydrate {
     stage: mpsc::Sender<Message>,
     sights: Sights,
     mask: Arc<Mask>,
+    /// What the tape has of upgraded connections.
+    talks: ReplayService,
+    /// What it has of logs and the like.
+    logs: ReplayService,
 }
 
 /// A write that waits for its turn.
@@ -88,7 +92,7 @@ struct Turn {
 enum Message {
     Write(Box<Turn>),
     Read(Box<Route>),
-    Report(oneshot::Sender<HydrateReport>),
+    Report(oneshot::Sender<(HydrateReport, String)>),
 }
 
 impl Hydrate {
@@ -104,6 +108,10 @@ impl Hydrate {
             None => tape.header.lanes.get(lane).is_none_or(|facts| facts.role == Role::Sut),
         };
         let script = Script::of(tape, &history, &live, options.fork, options.pace == Pace::Gated);
+        // What nodes said is in no store, so it is said again as it was.
+        let talks = part(tape, &options, |entry| matches!(entry, Entry::Upgrade(_)));
+        let of_nodes = |call: &Call| Route::of(&call.request).is_of_nodes();
+        let logs = part(tape, &options, |entry| matches!(entry, Entry::Call(call) if of_nodes(call)));
         let script = script.masked(&options.mask);
         let server = Arc::new(options.server.start().await.context("start the server of the replay")?);
         let initial: Vec<_> = history.initial().collect();
@@ -119,7 +127,7 @@ impl Hydrate {
         };
         let sights = stage_task.sights.clone();
         tokio::spawn(stage_task.run(messages, options.patience, options.pace));
-        Ok(Self { server, stage, sights, mask: Arc::new(options.mask) })
+        Ok(Self { server, stage, sights, mask: Arc::new(options.mask), talks, logs })
     }
 
     /// The server below.
@@ -129,9 +137,25 @@ impl Hydrate {
 
     /// What the replay came to so far.
     pub async fn report(&self) -> HydrateReport {
+        let mut report = self.outcome().await.0;
+        let talks = self.talks.report();
+        report.matched += usize::try_from(talks.answered).unwrap_or(usize::MAX);
+        report.missed.extend(talks.unused);
+        let otherwise = |text| Divergence { write: text, status: 101, ..Divergence::default() };
+        report.diverged.extend(talks.otherwise.into_iter().map(otherwise));
+        report
+    }
+
+    /// What two replays of one tape by the same programs have in common: the recorded writes with what came of them, a
+    /// line each in the order of the recording, what others changed, what is new, and what nodes said.
+    pub async fn transcript(&self) -> String {
+        self.outcome().await.1 + &self.talks.transcript() + &self.logs.transcript()
+    }
+
+    async fn outcome(&self) -> (HydrateReport, String) {
         let (to, from) = oneshot::channel();
         if self.stage.send(Message::Report(to)).await.is_err() {
-            return HydrateReport::default();
+            return Default::default();
         }
         from.await.unwrap_or_default()
     }
@@ -146,6 +170,11 @@ impl Hydrate {
         let route = named(Route::of(&recorded), body.as_ref());
         if let Some(body) = &mut body {
             self.mask.apply(&route.collection(), body);
+        }
+        if route.is_of_nodes()
+            && let Some(recorded) = self.logs.answer("", &head, &bytes).await
+        {
+            return Ok(recorded);
         }
         let request = Request::from_parts(parts, bytes);
         if !route.is_write() {
@@ -165,6 +194,30 @@ impl Hydrate {
             .await
             .map_err(|_| gone())?;
         from.await.map(|response| response.map(outward)).map_err(|_| gone())
+    }
+}
+
+/// Answers from these entries of a tape alone.
+fn part(tape: &Tape, options: &HydrateOptions, wanted: impl Fn(&Entry) -> bool) -> ReplayService {
+    let entries = tape.entries.iter().filter(|entry| wanted(entry)).cloned().collect();
+    let tape = Tape { header: tape.header.clone(), entries, sealed: None };
+    let playing = Options { manner: Manner::Lenient, pace: options.pace, lanes: options.lanes.clone() };
+    ReplayService::with_patience(Player::new(&tape, playing), options.patience, |body| Some(body.clone()))
+}
+
+/// Requests that change protocol are answered from the tape where it has them; all others reach the cluster.
+impl Replay for Hydrate {
+    fn answer<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a RequestHead,
+        _: &'a Bytes,
+    ) -> BoxFuture<'a, Option<Response<ProxyBody>>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn upgrade<'a>(&'a self, lane: &'a str, request: &'a RequestHead) -> BoxFuture<'a, Option<Switch>> {
+        self.talks.upgrade(lane, request)
     }
 }
 
@@ -214,7 +267,7 @@ impl Stage {
             match message {
                 Ok(None) => return,
                 Ok(Some(Message::Report(to))) => {
-                    let _ = to.send(self.report());
+                    let _ = to.send((self.report(), self.script.transcript()));
                     continue;
                 }
                 Ok(Some(Message::Read(route))) => {
@@ -260,6 +313,7 @@ impl Stage {
         if let Meaning::Expected { revision, .. } = what {
             self.server.advance((revision * STRIDE).saturating_sub(1));
         }
+        let before = self.server.snapshot().revision();
         let response = self.server.call(request.map(Body::from)).await;
         let (parts, stream) = response.into_parts();
         let bytes = match axum::body::to_bytes(stream, usize::MAX).await {
@@ -271,11 +325,21 @@ impl Stage {
         };
         let media = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let answer = body_of(media, &bytes).and_then(|body| history::object(&body)).unwrap_or_default();
+        let call = match what {
+            Meaning::Expected { step, .. } => self.script.call_of(step),
+            Meaning::Known { call } => Some(call),
+            Meaning::New => None,
+        };
+        if let Some(call) = call {
+            self.script.told(call, format!("{} {}", parts.status.as_u16(), digest(&answer)));
+        }
         match what {
             Meaning::Expected { step, .. } if parts.status.is_success() => {
                 self.script.made(step, &Value::from(&answer));
             }
-            Meaning::Known => {}
+            Meaning::Known { .. } => {}
+            // Who makes sure of what is so already goes no other way.
+            Meaning::New if parts.status.is_success() && revision(&answer).is_some_and(|at| at <= before) => {}
             Meaning::Expected { .. } | Meaning::New => self.script.strayed(route, body, parts.status.as_u16()),
         }
         Response::from_parts(parts, Body::new(Full::new(bytes)))
@@ -330,6 +394,29 @@ impl Stage {
             unreached,
             partial: self.partial.iter().cloned().collect(),
         }
+    }
+}
+
+/// The resourceVersion of an answer.
+fn revision(answer: &Tree) -> Option<u64> {
+    answer.text_at(&["metadata", "resourceVersion"]).parse().ok()
+}
+
+/// A few digits for what an answer means, without what differs from run to run: times, uids, tokens.
+fn digest(answer: &Tree) -> String {
+    use sha2::Digest as _;
+    let mut meaning = normal::normalise(answer);
+    without_tokens(&mut meaning);
+    let hash = sha2::Sha256::digest(meaning.to_string());
+    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn without_tokens(value: &mut Value) {
+    match value {
+        Value::String(text) if text.starts_with("eyJ") && text.split('.').count() == 3 => "<token>".clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(without_tokens),
+        Value::Object(members) => members.values_mut().for_each(without_tokens),
+        _ => {}
     }
 }
 

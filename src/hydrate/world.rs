@@ -23,7 +23,12 @@ pub async fn load_state(
     let kinds = sorted.iter().take_while(|(key, _)| rank(key) == 0).count();
     let (definitions, rest) = sorted.split_at(kinds);
     put(server, definitions, stride, &mut refused).await;
+    let born = born(history, "customresourcedefinitions");
     for (collection, (kind, namespaced)) in &history.kinds {
+        // Whoever defines it on the tape defines it again.
+        if born.contains(format!("{}.{}", collection.resource, collection.group).as_str()) {
+            continue;
+        }
         if let Err(why) = ensure_kind(server, collection, kind, *namespaced).await {
             refused.push(why);
         }
@@ -79,6 +84,13 @@ async fn ensure_kind(server: &FakeServer, collection: &Collection, kind: &str, n
     server.apply(definition).await.map_err(|status| format!("{collection}: {}", status.message))
 }
 
+/// What comes into being on the tape, and so is not there before.
+fn born<'h>(history: &'h History, resource: &str) -> BTreeSet<&'h str> {
+    let objects = history.objects.iter().filter(|(key, _)| key.collection.resource == resource);
+    let born = objects.filter(|(_, versions)| versions.first().is_some_and(|version| !version.initial));
+    born.map(|(key, _)| key.name.as_str()).collect()
+}
+
 /// Objects need their namespaces, seen or not.
 async fn ensure_namespaces(server: &FakeServer, history: &History, states: &[(&Key, &Version)]) {
     let seen: BTreeSet<&str> = states
@@ -86,15 +98,7 @@ async fn ensure_namespaces(server: &FakeServer, history: &History, states: &[(&K
         .filter(|(key, _)| key.collection.resource == "namespaces")
         .map(|(key, _)| key.name.as_str())
         .collect();
-    // One that comes into being on the tape is not there before.
-    let born: BTreeSet<&str> = history
-        .objects
-        .iter()
-        .filter(|(key, versions)| {
-            key.collection.resource == "namespaces" && versions.first().is_some_and(|version| !version.initial)
-        })
-        .map(|(key, _)| key.name.as_str())
-        .collect();
+    let born = born(history, "namespaces");
     let wanted: BTreeSet<&str> = history.objects.keys().map(|key| key.namespace.as_str()).collect();
     for name in wanted.into_iter().filter(|name| !name.is_empty() && !seen.contains(name) && !born.contains(name)) {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});

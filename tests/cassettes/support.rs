@@ -105,7 +105,7 @@ pub(crate) async fn answering(engine: &Engine, lanes: &[&str]) -> Proxy {
         Engine::Living(hydrate) => Proxy::builder(Arc::new(hydrate.clone()), lanes).policy(Policy {
             mode: Mode::Passthrough,
             fresh: true,
-            replay: None,
+            replay: Some(Arc::new(hydrate.clone())),
         }),
     };
     #[allow(clippy::disallowed_methods, reason = "certificates are checked against the machine's clock")]

@@ -2,7 +2,7 @@
 
 use crate::peer::{
     Answer, Client, Http2, MAPS, PATIENCE, RST_STREAM, Wire, connect, data, doing, exchange, get, http2, request, rule,
-    watch, with,
+    with,
 };
 use rehearsal::Cluster;
 use rehearsal::faults::Fault;
@@ -90,7 +90,7 @@ async fn s18_overload_turns_away_what_finds_no_seat(wire: Wire) {
     let clock = rehearsal::Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
     let cluster = with(Cluster::builder().clock(clock), rule).await;
     let client = Client::open(&cluster, wire).await;
-    let first = client.begin("GET", &format!("{MAPS}/a"), &[], "").await;
+    let mut first = client.begin("GET", &format!("{MAPS}/a"), &[], "").await;
     timeout(PATIENCE, cluster.faults().loaded("s18", |load| load.executing == 1)).await.unwrap().unwrap();
     let seen = wire.get(&cluster, &format!("{MAPS}/a")).await;
     assert_eq!((seen.code, seen.text().as_str()), (429, BODY));
@@ -183,7 +183,7 @@ async fn s18_overload_as_the_filter_of_old_has_no_flow_headers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s18_overload_gives_a_watch_a_seat_only_until_it_has_begun() {
     let cluster = with(Cluster::builder(), rule(overload(1).knob("limitResponse", "reject"))).await;
-    let watches = [watch(&cluster, "", 2).await, watch(&cluster, "", 2).await];
+    let watches = [Wire::Http1.watch(&cluster, "", 2).await, Wire::Http1.watch(&cluster, "", 2).await];
     let free = cluster.faults().loaded("it", |load| load.executing == 0);
     assert_eq!(timeout(Duration::from_secs(60), free).await.unwrap().unwrap().rejected, 0);
     assert_eq!(get(&cluster, MAPS).await.code(), 200);

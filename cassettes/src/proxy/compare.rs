@@ -29,7 +29,7 @@ impl Comparer for TapeComparer {
             Answer::Call { call, .. } => call,
             // Streams say what others do; their heads are compared, their events are the replay's matter.
             Answer::Watch(stream) => stream.call,
-            Answer::Echo(_) | Answer::Wait => return Vec::new(),
+            Answer::Echo(_) | Answer::Wait | Answer::Talk(_) => return Vec::new(),
             Answer::Refuse(_) => return vec![format!("{what}: not on the tape")],
         };
         let (Some(then), Some(now)) = (&recorded.response, &live.response) else {

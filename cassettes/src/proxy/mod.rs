@@ -25,6 +25,6 @@ pub use authority::Authority;
 pub use compare::TapeComparer;
 pub use faults::{Abilities, proxy_faults};
 pub use lanes::Lanes;
-pub use policy::{CompareSink, Comparer, Policy, Replay, has_no_revision};
+pub use policy::{CompareSink, Comparer, Policy, Replay, Switch, Talking, has_no_revision};
 pub use serve::{Proxy, ProxyBuilder, ProxyError};
 pub use upstream::{Channel, ProxyBody, Upstream, UpstreamError, UpstreamFailure};

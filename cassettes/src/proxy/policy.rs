@@ -7,6 +7,8 @@ use crate::record::{RecordError, RequestHead, Sink};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Method, Response};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,11 +23,28 @@ pub trait Replay: Send + Sync + 'static {
         body: &'a Bytes,
     ) -> BoxFuture<'a, Option<Response<ProxyBody>>>;
 
+    /// The tape's answer to a request that wants another protocol; none when it has none.
+    fn upgrade<'a>(&'a self, lane: &'a str, request: &'a RequestHead) -> BoxFuture<'a, Option<Switch>> {
+        let _ = (lane, request);
+        Box::pin(std::future::ready(None))
+    }
+
     /// Why a request that got no answer got none, with the nearest miss; for the client's and the user's eyes.
     fn explain(&self, lane: &str, request: &RequestHead, body: &Bytes) -> String {
         let _ = body;
         format!("the tape has no answer for {} {} of lane {lane}", request.method, request.uri)
     }
+}
+
+/// What is done with the client's end of a connection that has changed protocol.
+pub type Talking = Box<dyn FnOnce(TokioIo<Upgraded>) -> BoxFuture<'static, ()> + Send>;
+
+/// An answer to a request that wants another protocol.
+pub struct Switch {
+    /// 101, or a refusal.
+    pub response: Response<ProxyBody>,
+    /// What follows a 101.
+    pub talk: Option<Talking>,
 }
 
 /// Holds live exchanges against a tape.

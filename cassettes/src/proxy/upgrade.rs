@@ -1,7 +1,7 @@
 //! Requests that change protocol (exec, attach, port-forward): the handshake is passed on, then bytes are.
 
 use super::exchange::{Client, told, without_hops};
-use super::policy::Policy;
+use super::policy::{Policy, Switch, Talking};
 use super::refusal;
 use super::upstream::{ProxyBody, UpstreamError};
 use crate::mode::Action;
@@ -28,10 +28,20 @@ pub(super) async fn answer(
     head: &RequestHead,
     mut request: Request<()>,
 ) -> Result<Response<ProxyBody>, UpstreamError> {
+    if let Some(replay) = &client.shared.policy.replay {
+        if let Some(Switch { response, talk }) = replay.upgrade(lane, head).await {
+            if let Some(talk) = talk {
+                play(client, hyper::upgrade::on(&mut request), talk);
+            }
+            return Ok(response);
+        }
+        if !is_live(&client.shared.policy, head) {
+            let why = replay.explain(lane, head, &bytes::Bytes::new());
+            return Ok(refusal::no_match(&format!("rehearsal: {why}")));
+        }
+    }
     if !is_live(&client.shared.policy, head) {
-        return Ok(refusal::no_match(
-            "rehearsal record: streams of exec, attach and port-forward are not replayed here",
-        ));
+        return Ok(refusal::no_match("rehearsal record: no tape to answer from"));
     }
     let recorder = client.shared.recorder.clone().filter(|recorder| recorder.wants(lane, head));
     let downstream = hyper::upgrade::on(&mut request);
@@ -101,7 +111,20 @@ pub(super) async fn answer(
     Ok(Response::from_parts(parts, refusal::full("")))
 }
 
-/// Streams are never answered from a tape here.
+/// Plays what a tape holds to a client, until one of them ends or the proxy stops.
+fn play(client: &Client, downstream: hyper::upgrade::OnUpgrade, talk: Talking) {
+    let stop = client.shared.stop.clone();
+    client.shared.tasks.spawn(async move {
+        match downstream.await {
+            Ok(client) => {
+                stop.run_until_cancelled(talk(TokioIo::new(client))).await;
+            }
+            Err(error) => tracing::warn!(target: "cassettes::proxy", %error, "an upgrade came to nothing"),
+        }
+    });
+}
+
+/// Whether what the tape does not know may pass.
 fn is_live(policy: &Policy, head: &RequestHead) -> bool {
     matches!(policy.action(false, head), Action::Record | Action::Forward | Action::Compare)
 }

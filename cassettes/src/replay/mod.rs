@@ -9,6 +9,8 @@ mod report;
 mod score;
 mod service;
 mod slot;
+mod talk;
+mod turns;
 
 pub mod normal;
 pub mod route;

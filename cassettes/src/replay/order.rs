@@ -5,15 +5,17 @@
 use super::slot::Slot;
 use std::collections::{BTreeSet, HashMap};
 
-/// When recorded frames go out.
+/// When recorded frames go out. At any pace each comes after what it followed in the recording: the writes that made it,
+/// the last write of its client that had been answered, the lists and watches that its client had begun, and the frames
+/// that its client had been sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Pace {
-    /// Each after the commit that caused it. The default.
+    /// And then, for what others did, a moment after what the client's other streams told it. The default.
     #[default]
     Gated,
-    /// As long after the head of its stream as in the recording, times this factor.
+    /// And not earlier after the head of its stream than in the recording, times this factor.
     Recorded(f64),
-    /// At once.
+    /// And then at once.
     Asap,
 }
 

@@ -3,15 +3,18 @@
 //! Strict: the calls of a lane in the order in which they followed one another in the recording, each once. Lenient:
 //! the calls of a route in their order, reads as often as liked. In both, concurrent calls of a recording may come in
 //! any order, discovery may be read again, leases and events go their own way, and a watch that the recording no
-//! longer covers stays open and silent until its own timeout, as on a server where nothing happens.
+//! longer covers stays open and silent until its own timeout, as on a server where nothing happens. What streams say is
+//! in the order of the recording, within a stream and among the streams of a lane.
 
 use super::order::{Order, Pace};
 use super::report::{EndReport, NoMatch};
 use super::route::Route;
 use super::score;
 use super::slot::{self, Slot};
+use super::talk;
+use super::turns::Turns;
 use crate::filter::Filter;
-use crate::format::model::{Body, Call, End, Micros, Request, Tape};
+use crate::format::model::{Body, Call, End, Micros, Request, Tape, Upgrade};
 use crate::review::Mask;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -50,6 +53,8 @@ pub enum Answer {
     },
     /// Answer with the head of this call, and then frame after frame.
     Watch(Stream),
+    /// Change protocol, and say again what was said.
+    Talk(Arc<Upgrade>),
     /// Something must happen first; ask again when the player has changed, or without patience.
     Wait,
     /// Traffic beside the scenario that the tape has no answer for: give back what was sent, with this status.
@@ -65,6 +70,8 @@ pub struct Stream {
     pub call: Arc<Call>,
     /// Call and frame, in the order they go out.
     pub frames: Vec<(Arc<Call>, usize)>,
+    /// The calls that they are of.
+    pub sources: BTreeSet<u64>,
     /// Stays open behind the last frame until the client's own timeout; otherwise ends as the recording did.
     pub open: bool,
 }
@@ -74,10 +81,14 @@ pub struct Stream {
 pub enum FrameGate {
     /// Now.
     Open,
+    /// Now, if the client's other streams have told nothing for a moment.
+    AfterAMoment,
     /// So long after the head of its stream.
     After(Micros),
     /// Behind a call that has not been made.
     Behind(u64),
+    /// Another stream of its lane, of this call, comes first; may be given up.
+    NotItsTurn(u64),
 }
 
 /// Plays one tape. Cheap to ask; holds the tape in memory.
@@ -90,6 +101,7 @@ pub struct Player {
     lanes: HashSet<String>,
     order: Order,
     options: Options,
+    turns: Turns,
     sent: HashSet<(u64, usize)>,
     report: EndReport,
     /// What the recording was about.
@@ -100,6 +112,12 @@ pub struct Player {
 
 fn without_accept(route: &Route) -> Route {
     Route { accept: super::AcceptClass::Any, ..route.clone() }
+}
+
+/// Server-side apply: the same once and twice.
+fn is_apply(request: &Request) -> bool {
+    let media = request.headers.iter().find(|(name, _)| name == "content-type");
+    media.is_some_and(|(_, media)| media.starts_with("application/apply-patch"))
 }
 
 fn query<'a>(request: &'a Request, key: &str) -> &'a str {
@@ -128,6 +146,7 @@ impl Player {
         Self {
             by_id: slots.iter().enumerate().map(|(at, slot)| (slot.call.id, at)).collect(),
             lanes: slots.iter().map(|slot| slot.call.lane.clone()).collect(),
+            turns: Turns::of(&slots),
             routes,
             order,
             slots,
@@ -171,20 +190,30 @@ impl Player {
         let known = self.lanes.contains(lane);
         let of_lane = |slot: &Slot| !known || slot.call.lane == lane || slot.route.is_static();
         let all = self.routes.get(&without_accept(route)).map_or(&[][..], Vec::as_slice);
-        let mine: Vec<usize> = all
+        let protocol = slot::wanted_protocol(request);
+        let page = query(request, "continue");
+        let mut mine: Vec<usize> = all
             .iter()
             .copied()
             .filter(|at| {
                 let slot = &self.slots[*at];
                 of_lane(slot)
                     && slot.route.accept.serves(route.accept)
+                    && slot::wanted_protocol(&slot.call.request) == protocol
+                    && slot.upgrade.as_ref().is_none_or(|upgrade| talk::can_be_said_to(upgrade, request).is_ok())
+                    && query(&slot.call.request, "continue").is_empty() == page.is_empty()
                     && (route.is_ambient() || super::normal::same(slot.body.as_ref(), body))
             })
             .collect();
+        // A token is of the answer before, so it says which page is meant.
+        let same_page = |at: &usize| query(&self.slots[*at].call.request, "continue") == page;
+        if mine.iter().any(same_page) {
+            mine.retain(same_page);
+        }
         let fresh = mine.iter().copied().find(|at| self.slots[*at].used == 0);
         let last = mine.iter().rev().copied().find(|at| self.slots[*at].used > 0);
-        if route.is_watch() {
-            return self.watch(&mine, fresh, request);
+        if route.is_watch() && protocol.is_empty() {
+            return self.watch(lane, &mine, fresh, request);
         }
         if route.is_static() || route.is_ambient() {
             return match (fresh.or(last), route.verb.as_str()) {
@@ -197,7 +226,10 @@ impl Player {
         let strict = self.options.manner == Manner::Strict;
         let Some(at) = fresh else {
             return match last {
-                Some(at) if !strict && !route.is_write() => self.use_up(at),
+                // To apply the same again is to make sure of it, and who makes sure does so as often as it likes.
+                Some(at) if !strict && (!route.is_write() || !protocol.is_empty() || is_apply(request)) => {
+                    self.use_up(at)
+                }
                 _ => self.refuse(lane, route, request, body),
             };
         };
@@ -225,10 +257,13 @@ impl Player {
         let call = slot.call.clone();
         let slot = &self.slots[at];
         self.order.used(at, slot);
-        Answer::Call { call, repeated }
+        match &slot.upgrade {
+            Some(upgrade) => Answer::Talk(upgrade.clone()),
+            None => Answer::Call { call, repeated },
+        }
     }
 
-    fn watch(&mut self, mine: &[usize], fresh: Option<usize>, request: &Request) -> Answer {
+    fn watch(&mut self, lane: &str, mine: &[usize], fresh: Option<usize>, request: &Request) -> Answer {
         let from = match query(request, "sendInitialEvents") {
             "true" | "1" => 0,
             _ => query(request, "resourceVersion").parse().unwrap_or(0),
@@ -238,23 +273,36 @@ impl Player {
         };
         let Some(head) = fresh.or_else(|| mine.last().copied()) else {
             let route = Route::of(request);
-            return self.refuse("", &route, request, None);
+            return self.refuse(lane, &route, request, None);
         };
         let sources: Vec<usize> = if fresh.is_some() { vec![head] } else { mine.to_vec() };
         let mut frames = Vec::new();
         for at in sources {
             let slot = &self.slots[at];
-            let wanted = (0..slot.call.frames.len()).filter(|frame| after(slot, *frame));
             // Past the recording nothing but what the client has not seen is left to say.
-            let wanted = wanted.filter(|frame| {
-                fresh.is_some() || slot::revision(&slot.call.frames[*frame]).is_some_and(|revision| revision > from)
-            });
-            frames.extend(wanted.map(|frame| (slot.call.clone(), frame)));
+            let wanted = |frame: &usize| {
+                let unseen = || slot::revision(&slot.call.frames[*frame]).is_some_and(|revision| revision > from);
+                after(slot, *frame) && (fresh.is_some() || unseen())
+            };
+            let (wanted, known): (Vec<_>, Vec<_>) = (0..slot.call.frames.len()).partition(wanted);
+            self.sent.extend(known.into_iter().map(|frame| (slot.call.id, frame)));
+            frames.extend(wanted.into_iter().map(|frame| (slot.call.clone(), frame)));
+            self.turns.opened(at);
         }
         let another = mine.iter().any(|at| *at != head && self.slots[*at].used == 0);
         let Answer::Call { call, .. } = self.use_up(head) else { return Answer::Wait };
         let cut = matches!(call.end, End::ClientCancel | End::RecorderStop | End::RecorderCrash);
-        Answer::Watch(Stream { open: fresh.is_none() || cut || !another && call.end == End::Complete, call, frames })
+        let sources = if fresh.is_some() {
+            BTreeSet::from([call.id])
+        } else {
+            mine.iter().map(|at| self.slots[*at].call.id).collect()
+        };
+        Answer::Watch(Stream {
+            sources,
+            open: fresh.is_none() || cut || !another && call.end == End::Complete,
+            call,
+            frames,
+        })
     }
 
     fn refuse(&self, lane: &str, route: &Route, request: &Request, body: Option<&Value>) -> Answer {
@@ -268,26 +316,71 @@ impl Player {
             lane: lane.to_owned(),
             request: format!("{} {}{mark}{}", request.method, request.path, query.join("&")),
             left_out: self.filter.reason_to_leave(lane, request).unwrap_or_default(),
-            candidates: score::nearest(&self.slots, lane, route, body, behind),
+            candidates: score::nearest(&self.slots, (lane, route, request), body, behind),
         }))
     }
 
     /// Whether a frame may go out. Frames of one stream go out in order, so only the next one is ever asked for.
     #[must_use]
-    pub fn gate(&self, call: u64, frame: usize) -> FrameGate {
-        let Some(slot) = self.by_id.get(&call).and_then(|at| self.slots.get(*at)) else { return FrameGate::Open };
+    pub fn gate(&mut self, call: u64, frame: usize) -> FrameGate {
+        let Some(&at) = self.by_id.get(&call) else { return FrameGate::Open };
+        if let Some(behind) = self.held(at, frame) {
+            return FrameGate::Behind(self.slots[behind].call.id);
+        }
+        if let Some(before) = self.turns.before((at, frame), &self.slots, &self.sent) {
+            return FrameGate::NotItsTurn(self.slots[before].call.id);
+        }
         match self.options.pace {
             Pace::Asap => FrameGate::Open,
             Pace::Recorded(factor) => {
+                let slot = &self.slots[at];
                 let head = slot.call.t.head.unwrap_or(slot.call.t.req);
                 let after = slot.call.frames.get(frame).map_or(0, |frame| frame.t.saturating_sub(head));
                 FrameGate::After((after as f64 * factor.max(0.0)) as Micros)
             }
-            Pace::Gated => {
-                let closed = slot.gates.get(frame).and_then(|gates| gates.iter().find(|at| self.slots[**at].used == 0));
-                closed.map_or(FrameGate::Open, |at| FrameGate::Behind(self.slots[*at].call.id))
-            }
+            Pace::Gated if self.is_of_others(at, frame) => FrameGate::AfterAMoment,
+            Pace::Gated => FrameGate::Open,
         }
+    }
+
+    /// Whether somebody else than the client of the stream made what a frame tells.
+    fn is_of_others(&self, at: usize, frame: usize) -> bool {
+        let Some(slot) = self.slots.get(at) else { return false };
+        let own = |cause: &usize| self.slots[*cause].call.lane == slot.call.lane;
+        !slot.causes.get(frame).into_iter().flatten().any(own)
+    }
+
+    /// The write that must have been made before a frame may go out, and has not been.
+    fn held(&self, at: usize, frame: usize) -> Option<usize> {
+        let slot = self.slots.get(at)?;
+        let causes = slot.causes.get(frame).into_iter().flatten();
+        let follows = slot.follows.get(frame).into_iter().flatten();
+        causes.chain(follows).copied().find(|at| self.slots[*at].used == 0)
+    }
+
+    /// A frame whose turn did not come has waited long enough.
+    pub fn give_up(&mut self, call: u64, frame: usize) {
+        if let Some(at) = self.by_id.get(&call) {
+            self.turns.give_up((*at, frame), &self.slots);
+        }
+    }
+
+    /// Notes that a stream has ended.
+    pub fn closed(&mut self, stream: &BTreeSet<u64>) {
+        for at in stream.iter().filter_map(|call| self.by_id.get(call)) {
+            self.turns.closed(*at);
+        }
+    }
+
+    /// Notes what the client of an upgraded connection said otherwise than in the recording.
+    pub fn heard(&mut self, upgrade: &Upgrade, otherwise: Vec<String>) {
+        self.report.otherwise.extend(otherwise.into_iter().map(|text| format!("#{} {text}", upgrade.id)));
+    }
+
+    /// When frames go out.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.options.pace
     }
 
     /// Notes that a frame has gone out.
@@ -316,10 +409,18 @@ impl Player {
         }
     }
 
-    /// Ids of the calls that were used, in the order of the tape, with how often.
+    /// The calls that were used, a line each in the order of the tape: id, lane, route and status. How often discovery
+    /// was asked for and a lease renewed is a matter of speed, and so is how often a client looked again; it is left
+    /// out, so that two replays by the same programs give the same lines.
     #[must_use]
-    pub fn used(&self) -> Vec<(u64, u64)> {
-        self.slots.iter().filter(|slot| slot.used > 0).map(|slot| (slot.call.id, slot.used)).collect()
+    pub fn transcript(&self) -> String {
+        let mut lines = String::new();
+        for slot in self.slots.iter().filter(|slot| slot.used > 0 && slot.expected()) {
+            let Call { id, lane, response, .. } = slot.call.as_ref();
+            let status = response.as_ref().map_or(0, |response| response.status);
+            lines.push_str(&format!("#{id} {lane}: {} {status}\n", slot.route));
+        }
+        lines
     }
 
     /// What the replay came to so far.
@@ -332,9 +433,11 @@ impl Player {
                 report.unused.push(format!("#{} {}", slot.call.id, slot.route));
                 continue;
             }
+            let Some(&at) = self.by_id.get(&slot.call.id) else { continue };
             for frame in (0..slot.call.frames.len()).filter(|frame| !self.sent.contains(&(slot.call.id, *frame))) {
-                if let FrameGate::Behind(id) = self.gate(slot.call.id, frame) {
-                    report.unreleased.push(format!("frame {frame} of #{}, which waits for #{id}", slot.call.id));
+                if let Some(behind) = self.held(at, frame) {
+                    let (call, behind) = (slot.call.id, self.slots[behind].call.id);
+                    report.unreleased.push(format!("frame {frame} of #{call}, which waits for #{behind}"));
                 }
             }
         }

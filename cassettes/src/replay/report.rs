@@ -65,6 +65,8 @@ pub struct EndReport {
     pub unused: Vec<String>,
     /// Frames that never went out, and what they waited for.
     pub unreleased: Vec<String>,
+    /// What clients said otherwise over upgraded connections.
+    pub otherwise: Vec<String>,
     /// Requests that were answered again from a call that was used before.
     pub repeated: u64,
     /// Requests answered before something that came before them in the recording.
@@ -85,10 +87,10 @@ pub enum Verdict {
 }
 
 impl EndReport {
-    /// What the report means; unused calls count in strict manner only.
+    /// What the report means; unused calls, and other words over upgraded connections, count in strict manner only.
     #[must_use]
     pub fn verdict(&self, strict: bool) -> Verdict {
-        if !self.unmatched.is_empty() {
+        if !self.unmatched.is_empty() || strict && !self.otherwise.is_empty() {
             Verdict::Unmatched
         } else if strict && !(self.unused.is_empty() && self.unreleased.is_empty()) {
             Verdict::Unused
@@ -112,7 +114,9 @@ impl fmt::Display for EndReport {
         for unmatched in &self.unmatched {
             write!(f, "\n{unmatched}")?;
         }
-        for (heading, lines) in [("unused", &self.unused), ("never sent", &self.unreleased)] {
+        for (heading, lines) in
+            [("unused", &self.unused), ("never sent", &self.unreleased), ("said otherwise", &self.otherwise)]
+        {
             for line in lines.iter().take(20) {
                 write!(f, "\n{heading}: {line}")?;
             }

@@ -79,6 +79,8 @@ pub struct Route {
     pub subresource: String,
     /// Path of a request that is about no resource, or the part behind the subresource.
     pub path: String,
+    /// The query of a subresource whose answer it decides: which container's log, which command. In sorted order.
+    pub options: String,
     /// Label and field selector, in canonical order.
     pub selectors: (String, String),
     /// `dryRun=All`.
@@ -89,6 +91,17 @@ pub struct Route {
 
 fn query<'a>(request: &'a Request, key: &str) -> &'a str {
     request.query.iter().find(|(k, _)| k == key).map_or("", |(_, v)| v.as_str())
+}
+
+/// Subresources that something behind the objects answers; their query says what is wanted.
+const OF_NODES: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
+
+/// The query without what is a moment's.
+fn options(request: &Request) -> String {
+    let mut pairs: Vec<_> = request.query.iter().filter(|(key, _)| key != "sinceTime" && key != "timeout").collect();
+    // The values of one key keep their order: they are the words of a command.
+    pairs.sort_by(|a, b| a.0.cmp(&b.0));
+    pairs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&")
 }
 
 /// Terms in sorted order; text that does not parse stays as it is, for the server to have refused.
@@ -116,6 +129,7 @@ impl Route {
             let verb = request.method.to_lowercase();
             return Self { verb, path: request.path.clone(), accept: AcceptClass::of(accept), ..Self::default() };
         }
+        let options = if OF_NODES.contains(&info.subresource.as_str()) { options(request) } else { String::new() };
         Self {
             verb: info.verb,
             group: info.group,
@@ -125,6 +139,7 @@ impl Route {
             name: info.name,
             subresource: info.subresource,
             path: info.rest.join("/"),
+            options,
             selectors,
             dry_run: !query(request, "dryRun").is_empty(),
             accept: AcceptClass::of(accept),
@@ -143,6 +158,18 @@ impl Route {
     #[must_use]
     pub fn is_watch(&self) -> bool {
         self.verb == "watch"
+    }
+
+    /// Whether something behind the objects answers, such as a container: logs, commands, proxied requests.
+    #[must_use]
+    pub fn is_of_nodes(&self) -> bool {
+        OF_NODES.contains(&self.subresource.as_str())
+    }
+
+    /// Whether a collection is read: what informers do.
+    #[must_use]
+    pub fn is_collection_read(&self) -> bool {
+        matches!(self.verb.as_str(), "list" | "watch")
     }
 
     /// Traffic that goes on beside any scenario: leases, events, reviews, health and metrics. Never an expectation.
@@ -214,6 +241,20 @@ mod tests {
         let one = get("/api/v1/pods", &[("labelSelector", "b=2,a=1")]);
         assert_eq!(one, get("/api/v1/pods", &[("labelSelector", "a=1, b=2")]));
         assert_ne!(one, get("/api/v1/pods", &[]));
+    }
+
+    #[test]
+    fn the_logs_of_two_containers_are_two_routes() {
+        let log = |container: &str| get("/api/v1/namespaces/d/pods/a/log", &[("container", container)]);
+        assert_eq!(log("a"), log("a"));
+        assert_ne!(log("a"), log("b"));
+        let run = |words: &[&str]| {
+            let query: Vec<_> = words.iter().map(|word| ("command", *word)).collect();
+            get("/api/v1/namespaces/d/pods/a/exec", &query)
+        };
+        assert_ne!(run(&["echo", "ls"]), run(&["ls", "echo"]));
+        // Of other requests the query says how to answer, not what.
+        assert_eq!(get("/api/v1/namespaces/d/pods/a", &[("pretty", "true")]), get("/api/v1/namespaces/d/pods/a", &[]));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use super::normal;
 use super::report::Candidate;
 use super::route::Route;
-use super::slot::Slot;
+use super::slot::{self, Slot};
+use super::talk;
+use crate::format::model::Request;
 use serde_json::Value;
 
 /// Likeness of two routes; 0 where they have nothing in common.
@@ -32,8 +34,7 @@ fn likeness(recorded: &Route, live: &Route) -> u32 {
 /// The three best candidates.
 pub(super) fn nearest(
     slots: &[Slot],
-    lane: &str,
-    route: &Route,
+    (lane, route, request): (&str, &Route, &Request),
     body: Option<&Value>,
     behind: impl Fn(usize) -> Option<u64>,
 ) -> Vec<Candidate> {
@@ -59,20 +60,32 @@ pub(super) fn nearest(
             (Some(a), Some(b)) => normal::differences(a, b, 10),
             _ => Vec::new(),
         };
-        let state = state(slot, lane, route, !differences.is_empty(), behind(at));
+        let state = state(slot, (lane, route, request), !differences.is_empty(), behind(at));
         let differences = Candidate::lines(&differences);
         Candidate { call: slot.call.id, route: slot.route.to_string(), score, state, differences }
     };
     scored.into_iter().map(candidate).collect()
 }
 
-fn state(slot: &Slot, lane: &str, route: &Route, other_body: bool, behind: Option<u64>) -> String {
+fn state(
+    slot: &Slot,
+    (lane, route, request): (&str, &Route, &Request),
+    other_body: bool,
+    behind: Option<u64>,
+) -> String {
+    let untold = slot.upgrade.as_ref().and_then(|upgrade| talk::can_be_said_to(upgrade, request).err());
     if slot.route.verb != route.verb {
         "another verb".to_owned()
     } else if (&slot.route.name, &slot.route.namespace) != (&route.name, &route.namespace) {
         "another object".to_owned()
     } else if slot.route.subresource != route.subresource {
         "another subresource".to_owned()
+    } else if slot.route.options != route.options {
+        format!("asked with {:?}, not {:?}", slot.route.options, route.options)
+    } else if slot::wanted_protocol(&slot.call.request) != slot::wanted_protocol(request) {
+        "another protocol".to_owned()
+    } else if let Some(why) = untold {
+        why
     } else if slot.route.selectors != route.selectors {
         "other selectors".to_owned()
     } else if !slot.route.accept.serves(route.accept) {

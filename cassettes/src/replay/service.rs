@@ -5,16 +5,21 @@
 
 use super::player::{Answer, FrameGate, Player, Stream};
 use super::report::{EndReport, NoMatch};
-use crate::format::model::{Body, Call, End};
-use crate::proxy::{ProxyBody, Replay, UpstreamError, UpstreamFailure};
+use super::talk::{self, Talk};
+use crate::format::model::{Body, Call, End, Upgrade};
+use crate::proxy::{ProxyBody, Replay, Switch, UpstreamError, UpstreamFailure};
 use crate::record::RequestHead;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::future::BoxFuture;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderName, HeaderValue, Response};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame as HttpFrame;
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +31,9 @@ pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A silent watch ends after this many seconds where the client named no other (the real server's minimum).
 const SILENT_WATCH: u64 = 1800;
+
+/// What a client gets to take in what one stream has told it, before another tells it what others did.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// Frames between the player and a slow client.
 const AHEAD: usize = 16;
@@ -43,6 +51,8 @@ struct Shared {
     patience: Duration,
     /// Why the last request of a lane was refused.
     refused: Mutex<Option<NoMatch>>,
+    /// The stream of each lane that has told something last, and when.
+    told: Mutex<HashMap<String, (u64, Instant)>>,
     /// Opens side files.
     resolve: Box<Resolve>,
 }
@@ -70,6 +80,7 @@ impl ReplayService {
             changed: Notify::new(),
             patience,
             refused: Mutex::new(None),
+            told: Mutex::default(),
             resolve: Box::new(resolve),
         }))
     }
@@ -80,11 +91,10 @@ impl ReplayService {
         self.0.player.lock().report()
     }
 
-    /// Each recorded call that was used, in the order of the tape, with how often: what two replays of one tape by the
-    /// same programs have in common.
+    /// What two replays of one tape by the same programs have in common, as [`Player::transcript`] has it.
     #[must_use]
-    pub fn transcript(&self) -> Vec<(u64, u64)> {
-        self.0.player.lock().used()
+    pub fn transcript(&self) -> String {
+        self.0.player.lock().transcript()
     }
 
     async fn find(&self, lane: &str, request: &crate::format::model::Request) -> Answer {
@@ -120,13 +130,29 @@ impl Replay for ReplayService {
             match self.find(lane, &request).await {
                 Answer::Call { call, .. } => Some(self.0.whole(&call, head)),
                 Answer::Watch(stream) => Some(self.0.clone().stream(stream, &request)),
-                Answer::Echo(status) => Some(echo(status, body)),
+                Answer::Echo(status) => Some(echo(status, head, body)),
                 Answer::Refuse(why) => {
                     tracing::warn!(target: "cassettes::replay", "{why}");
                     *self.0.refused.lock() = Some(*why);
                     None
                 }
-                Answer::Wait => None,
+                // A connection changes its protocol elsewhere.
+                Answer::Wait | Answer::Talk(_) => None,
+            }
+        })
+    }
+
+    fn upgrade<'a>(&'a self, lane: &'a str, head: &'a RequestHead) -> BoxFuture<'a, Option<Switch>> {
+        Box::pin(async move {
+            match self.find(lane, &head.request(None)).await {
+                Answer::Talk(upgrade) => Some(self.0.clone().switch(upgrade, head)),
+                Answer::Call { call, .. } => Some(Switch { response: self.0.whole(&call, head), talk: None }),
+                Answer::Refuse(why) => {
+                    tracing::warn!(target: "cassettes::replay", "{why}");
+                    *self.0.refused.lock() = Some(*why);
+                    None
+                }
+                Answer::Watch(_) | Answer::Echo(_) | Answer::Wait => None,
             }
         })
     }
@@ -144,11 +170,13 @@ fn full(bytes: impl Into<Bytes>) -> ProxyBody {
     ProxyBody::new(Full::new(bytes.into()).map_err(|never| match never {}))
 }
 
-/// What was sent, given back as if it had been taken.
-fn echo(status: u16, body: &Bytes) -> Response<ProxyBody> {
+/// What was sent, given back in its own language as if it had been taken.
+fn echo(status: u16, head: &RequestHead, body: &Bytes) -> Response<ProxyBody> {
     let mut response = Response::new(full(body.clone()));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let sent = head.headers.get(CONTENT_TYPE).filter(|sent| sent.as_bytes().ends_with(b"protobuf")).cloned();
+    let media = sent.unwrap_or(HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, media);
     response
 }
 
@@ -217,7 +245,10 @@ impl Shared {
         let until = Instant::now() + Duration::from_secs(seconds.filter(|s| *s > 0).unwrap_or(SILENT_WATCH));
         let (to, from) = mpsc::channel(AHEAD);
         tokio::spawn(async move {
+            let sources = stream.sources.clone();
             let _ = timeout_at(until, self.send(stream, to)).await;
+            self.player.lock().closed(&sources);
+            self.changed.notify_waiters();
         });
         let frames = futures::stream::unfold(from, |mut from| async move { Some((from.recv().await?, from)) });
         response.body(ProxyBody::new(StreamBody::new(frames))).unwrap_or_else(|_| Response::new(full("")))
@@ -229,13 +260,15 @@ impl Shared {
             tokio::select! {
                 biased;
                 () = to.closed() => return,
-                () = self.opened(call.id, *index, began) => {}
+                () = self.opened((call, *index), stream.call.id, began) => {}
             }
             let Some(frame) = call.frames.get(*index) else { continue };
             if to.send(Ok(HttpFrame::data(self.framed(&frame.content)))).await.is_err() {
                 return;
             }
+            self.told.lock().insert(call.lane.clone(), (stream.call.id, Instant::now()));
             self.player.lock().sent(call.id, *index);
+            self.changed.notify_waiters();
         }
         if stream.open {
             to.closed().await;
@@ -244,8 +277,10 @@ impl Shared {
         }
     }
 
-    /// Waits until a frame may go out.
-    async fn opened(&self, call: u64, frame: usize, began: Instant) {
+    /// Waits until a frame may go out on a stream.
+    async fn opened(&self, (of, frame): (&Call, usize), stream: u64, began: Instant) {
+        let call = of.id;
+        let mut given_up = None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -253,10 +288,55 @@ impl Shared {
             let gate = self.player.lock().gate(call, frame);
             match gate {
                 FrameGate::Open => return,
+                FrameGate::AfterAMoment => {
+                    let told = self.told.lock().get(&of.lane).copied();
+                    match told.filter(|(other, at)| *other != stream && *at + MOMENT > Instant::now()) {
+                        Some((_, at)) => sleep_until(at + MOMENT).await,
+                        None => return,
+                    }
+                }
                 FrameGate::After(micros) => return sleep_until(began + Duration::from_micros(micros)).await,
                 FrameGate::Behind(_) => changed.await,
+                FrameGate::NotItsTurn(_) => {
+                    let until = *given_up.get_or_insert_with(|| Instant::now() + self.patience);
+                    if timeout_at(until, changed).await.is_err() {
+                        self.player.lock().give_up(call, frame);
+                        self.changed.notify_waiters();
+                    }
+                }
             }
         }
+    }
+
+    /// Changes protocol as the recorded server did.
+    fn switch(self: Arc<Self>, upgrade: Arc<Upgrade>, head: &RequestHead) -> Switch {
+        let mut response = Response::new(full(""));
+        *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+        let recorded = upgrade.response.iter().flat_map(|response| &response.headers);
+        let headers = response.headers_mut();
+        for (name, value) in recorded {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value)) {
+                headers.insert(name, value);
+            }
+        }
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        if let Ok(protocol) = HeaderValue::from_str(&upgrade.protocol) {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        let key = head.headers.get(SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
+        if let Some(accept) = key.and_then(|key| HeaderValue::from_str(&talk::accept(key)).ok()) {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        let pace = self.player.lock().pace();
+        let talk = Talk::new(upgrade.clone(), pace, self.patience);
+        let played = move |io| -> BoxFuture<'static, ()> {
+            Box::pin(async move {
+                let otherwise = talk.run(io).await;
+                self.player.lock().heard(&upgrade, otherwise);
+            })
+        };
+        Switch { response, talk: Some(Box::new(played)) }
     }
 
     /// A frame as it is on the wire: JSON ends in a newline, protobuf begins with its length.

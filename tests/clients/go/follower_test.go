@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -26,7 +27,8 @@ import (
 
 // follower is a controller of the usual make, by hand: shared informers, listers, a work queue, a lease, events. It
 // keeps a ConfigMap with the replicas and the image of each Deployment, and writes into the Deployment's status how far
-// it has come.
+// it has come. It goes on when its listers know what it has written, so that what it does follows from what it is told,
+// and not from how fast.
 type follower struct {
 	client  kubernetes.Interface
 	sources appslisters.DeploymentLister
@@ -142,11 +144,13 @@ func (f *follower) reconcile(ctx context.Context, name string) error {
 			return nil
 		}
 		// An object by its name alone may be another one by now.
-		err := copies.Delete(ctx, copied.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(copied.UID))})
-		if apierrors.IsNotFound(err) {
-			return nil
+		if err := copies.Delete(ctx, copied.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(copied.UID))}); err != nil {
+			return err
 		}
-		return err
+		return known(ctx, func() bool {
+			_, err := f.copies.ConfigMaps(corev1.NamespaceDefault).Get(copied.Name)
+			return apierrors.IsNotFound(err)
+		})
 	} else if err != nil {
 		return err
 	}
@@ -159,15 +163,21 @@ func (f *follower) reconcile(ctx context.Context, name string) error {
 		owner := *metav1.NewControllerRef(source, appsv1.SchemeGroupVersion.WithKind("Deployment"))
 		wanted := configMapOf(name+"-copy", data)
 		wanted.OwnerReferences = []metav1.OwnerReference{owner}
-		if _, err := copies.Create(ctx, wanted, metav1.CreateOptions{}); err != nil {
+		if copied, err = copies.Create(ctx, wanted, metav1.CreateOptions{}); err != nil {
 			return err
 		}
 	} else if copied.Data["replicas"] != data["replicas"] || copied.Data["image"] != data["image"] {
 		wanted := copied.DeepCopy()
 		wanted.Data = data
-		if _, err := copies.Update(ctx, wanted, metav1.UpdateOptions{}); err != nil {
+		if copied, err = copies.Update(ctx, wanted, metav1.UpdateOptions{}); err != nil {
 			return err
 		}
+	}
+	if err := known(ctx, func() bool {
+		last, err := f.copies.ConfigMaps(corev1.NamespaceDefault).Get(copied.Name)
+		return err == nil && last.ResourceVersion == copied.ResourceVersion
+	}); err != nil {
+		return err
 	}
 	if source.Status.ObservedGeneration == source.Generation {
 		return nil
@@ -180,5 +190,15 @@ func (f *follower) reconcile(ctx context.Context, name string) error {
 		return err
 	}
 	f.events.Eventf(source, corev1.EventTypeNormal, "Followed", "generation %d is copied", source.Generation)
-	return nil
+	return known(ctx, func() bool {
+		last, err := f.sources.Deployments(corev1.NamespaceDefault).Get(name)
+		return err != nil || last.Status.ObservedGeneration >= source.Generation
+	})
+}
+
+// known waits until the listers know of a write.
+func known(ctx context.Context, condition func() bool) error {
+	return wait.PollUntilContextTimeout(ctx, time.Millisecond, scenarioBound, true, func(context.Context) (bool, error) {
+		return condition(), nil
+	})
 }

@@ -37,10 +37,21 @@ type step struct {
 	Output string
 }
 
-// The environment of a scenario's process.
+// The environment of a scenario's process: where to write what was told, which kubectl to call, and which part to play.
 const (
 	scenarioOut     = "SCENARIO_OUT"
 	scenarioKubectl = "SCENARIO_KUBECTL"
+	scenarioPart    = "SCENARIO_PART"
+)
+
+// The parts of a scenario.
+const (
+	// wholePart is the controller and kubectl.
+	wholePart = "whole"
+	// controllerPart is the controller alone, while somebody else does what kubectl did.
+	controllerPart = "controller"
+	// streamsPart is kubectl and a pod that commands can be run in.
+	streamsPart = "streams"
 )
 
 // playScenario is the process: its exit code says whether everything could be done.
@@ -62,6 +73,27 @@ func playScenario(out string) int {
 }
 
 func runScenario() ([]step, error) {
+	home, err := os.MkdirTemp("", "scenario-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(home)
+	s := &scenario{kubectl: os.Getenv(scenarioKubectl), kubeconfig: os.Getenv("REHEARSAL_KUBECONFIG_KUBECTL"), home: home}
+	switch part := os.Getenv(scenarioPart); part {
+	case wholePart:
+		return s.beside(s.play)
+	case controllerPart:
+		return s.beside(func() error { return nil })
+	case streamsPart:
+		s.kubeconfig = os.Getenv("KUBECONFIG")
+		return s.streams()
+	default:
+		return nil, fmt.Errorf("no part %q", part)
+	}
+}
+
+// beside plays something while the controller works, and waits for the controller's end.
+func (s *scenario) beside(play func() error) ([]step, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
 	if err != nil {
 		return nil, err
@@ -79,13 +111,7 @@ func runScenario() ([]step, error) {
 	case <-time.After(scenarioBound):
 		return nil, errors.New("the controller does not lead")
 	}
-	home, err := os.MkdirTemp("", "scenario-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(home)
-	s := &scenario{kubectl: os.Getenv(scenarioKubectl), kubeconfig: os.Getenv("REHEARSAL_KUBECONFIG_KUBECTL"), home: home}
-	if err := s.play(); err != nil {
+	if err := play(); err != nil {
 		return nil, err
 	}
 	// The copy goes twice: by hand, and with what it is a copy of.
@@ -126,15 +152,7 @@ spec:
 // play is what kubectl does. Between changes it waits for the controller, so that one run is like another.
 func (s *scenario) play() error {
 	var failed error
-	do := func(code int, stdin string, args ...string) {
-		if failed != nil {
-			return
-		}
-		got := s.call(stdin, args...)
-		if got.Code != code {
-			failed = fmt.Errorf("kubectl %s: exit code %d, not %d: %s", got.Args, got.Code, code, got.Output)
-		}
-	}
+	do := s.doing(&failed)
 	caughtUp := func(generation string) {
 		do(0, "", "wait", "--for=jsonpath={.status.observedGeneration}="+generation, "deploy/web", "--timeout=60s")
 	}
@@ -187,6 +205,31 @@ func (s *scenario) play() error {
 	do(0, "", "delete", "deploy", "web")
 	do(0, "", "get", "deploy")
 	return failed
+}
+
+// doing calls kubectl until something has failed: a call that does not end with this exit code.
+func (s *scenario) doing(failed *error) func(code int, stdin string, args ...string) {
+	return func(code int, stdin string, args ...string) {
+		if *failed != nil {
+			return
+		}
+		got := s.call(stdin, args...)
+		if got.Code != code {
+			*failed = fmt.Errorf("kubectl %s: exit code %d, not %d: %s", got.Args, got.Code, code, got.Output)
+		}
+	}
+}
+
+// streams runs commands in a pod.
+func (s *scenario) streams() ([]step, error) {
+	var failed error
+	do := s.doing(&failed)
+	do(0, "", "exec", "p", "--", "echo", "hello", "world")
+	do(3, "", "exec", "p", "--", "fail")
+	do(0, "one\ntwo\n", "exec", "-i", "p", "--", "cat")
+	do(0, "", "exec", "p", "--", "echo", "goodbye")
+	do(0, "", "logs", "p")
+	return s.steps, failed
 }
 
 func (s *scenario) command(ctx context.Context, args []string) *exec.Cmd {

@@ -2,31 +2,19 @@
 //!
 //! Runs against the cluster of `KUBECONFIG`, as in `rehearsal run -- cargo run`. Exits with 0 when all of it works.
 
+mod widget;
+
 use anyhow::{Context as _, ensure};
 use futures::TryStreamExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::runtime::wait::{await_condition, conditions};
-use kube::{Client, CustomResource, CustomResourceExt as _, ResourceExt as _};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use kube::{Client, CustomResourceExt as _, ResourceExt as _};
 use serde_json::json;
 use std::time::Duration;
+use widget::{Widget, WidgetSpec};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[kube(group = "example.com", version = "v1", kind = "Widget", namespaced, status = "WidgetStatus", shortname = "wd")]
-struct WidgetSpec {
-    size: i32,
-    #[serde(default)]
-    color: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-struct WidgetStatus {
-    ready: bool,
-}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
