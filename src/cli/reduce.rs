@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use rehearsal_cassettes::format::model::Tape;
 use rehearsal_cassettes::format::{self, seal};
-use rehearsal_cassettes::reduce::{Judge, Judgement, OutOfBudget, bisect, minimize, prefix, size};
+use rehearsal_cassettes::reduce::{Judge, Judgement, Level, OutOfBudget, bisect, minimize_levels, prefix, size};
 use rehearsal_fakeserver::auth::write_atomically;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -53,6 +53,17 @@ pub struct ReduceArgs {
     pub command: Vec<OsString>,
 }
 
+/// Flags of `tape minimize`.
+#[derive(Clone, Debug, Args)]
+pub struct MinimizeArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reduce: ReduceArgs,
+    /// Take out fields of recorded objects too: a shorter tape to read, for many more runs.
+    #[arg(long)]
+    pub fields: bool,
+}
+
 /// Finds the first event with which the bug shows.
 pub(super) async fn run_bisect(args: ReduceArgs) -> anyhow::Result<ExitCode> {
     let tape = whole_tape(&args.tape)?;
@@ -82,12 +93,14 @@ pub(super) async fn run_bisect(args: ReduceArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Takes out what the bug does not need.
-pub(super) async fn run_minimize(args: ReduceArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run_minimize(args: MinimizeArgs) -> anyhow::Result<ExitCode> {
+    let MinimizeArgs { reduce: args, fields } = args;
+    let levels = if fields { &Level::WITH_FIELDS[..] } else { &Level::ALL };
     let tape = whole_tape(&args.tape)?;
     let Some(output) = args.output.clone() else { bail!("name the smaller tape with --output") };
     let before = size(&tape);
     let search = |tape: &Tape, judge: &mut dyn Judge| match judge.again(tape) {
-        Ok(Judgement::Fails) => Some(minimize(tape, judge)),
+        Ok(Judgement::Fails) => Some(minimize_levels(tape, levels, judge)),
         _ => None,
     };
     let (found, runs) = judged(&args, tape, search).await?;

@@ -35,7 +35,7 @@ pub enum TapeCommand {
     /// Find the first event with which a bug shows.
     Bisect(super::reduce::ReduceArgs),
     /// Take out of a tape what a bug does not need.
-    Minimize(super::reduce::ReduceArgs),
+    Minimize(super::reduce::MinimizeArgs),
     /// Make manifests or HAR of a tape, or a tape of an audit log, of HAR or of manifests.
     Convert(super::convert::ConvertArgs),
     /// Look for secrets. Exit code 1 for findings, 2 for files that could not be read.

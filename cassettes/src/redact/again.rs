@@ -99,6 +99,19 @@ mod tests {
     }
 
     #[test]
+    fn a_large_value_that_repeats_itself_is_swept_like_any_other() {
+        let mut tape = tape();
+        let value = "canary-value ".repeat(2000);
+        let Some(Entry::Call(call)) = tape.entries.last_mut() else { panic!() };
+        let secret = format!(r#"{{"kind":"Secret","metadata":{{"name":"s"}},"stringData":{{"big":"{value}"}}}}"#);
+        call.request.body = Some(Body::from_json(secret.as_bytes()));
+        let echo = Mark { seq: 9, text: format!("got {value}"), ..Mark::default() };
+        tape.entries.push(Entry::Mark(echo));
+        Redactor::new(Policy::default(), &Key::random().unwrap()).tape(&mut tape);
+        assert!(!crate::format::to_text(&tape).contains("canary-value canary-value"));
+    }
+
+    #[test]
     fn newer_rules_are_noted_and_so_is_the_key_of_older_placeholders() {
         let mut tape = tape();
         Redactor::new(Policy::default(), &Key::from_secret(b"0123456789abcdef").unwrap()).tape(&mut tape);

@@ -8,12 +8,17 @@ use std::collections::BTreeSet;
 /// The smallest tape found of which the judge still says that it fails. The tape itself is taken to fail. When the
 /// judge has had enough, what was found by then; the flag says whether it came to the end.
 pub fn minimize(tape: &Tape, judge: &mut dyn Judge) -> (Tape, bool) {
+    minimize_levels(tape, &Level::ALL, judge)
+}
+
+/// As [`minimize`], with pieces of these levels.
+pub fn minimize_levels(tape: &Tape, levels: &[Level], judge: &mut dyn Judge) -> (Tape, bool) {
     let mut best = tape.clone();
     // What was needed only by something that is gone now can go in the next round.
     loop {
         let before = best.clone();
-        for level in Level::ALL {
-            if reduce(&mut best, level, judge).is_err() {
+        for level in levels {
+            if reduce(&mut best, *level, judge).is_err() {
                 return (best, false);
             }
         }
@@ -53,7 +58,8 @@ fn reduce(best: &mut Tape, level: Level, judge: &mut dyn Judge) -> Result<(), Ou
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::model::{Call, Entry, Marks, Request};
+    use crate::format::Tree;
+    use crate::format::model::{Body, Call, Entry, Marks, Request, Response};
 
     /// Fails while both of two calls are there.
     struct Pair(usize, Option<usize>);
@@ -92,6 +98,41 @@ mod tests {
         let (small, whole) = minimize(&tape(), &mut judge);
         assert_eq!(small.calls().map(|call| call.id).collect::<Vec<_>>(), [17, 59]);
         assert!(whole && judge.0 < 120, "{} runs", judge.0);
+    }
+
+    /// Fails while one fault fires and one field is there.
+    struct Needed;
+
+    impl Judge for Needed {
+        fn judge(&mut self, tape: &Tape) -> Result<Judgement, OutOfBudget> {
+            let calls = || tape.calls();
+            let fires = calls().any(|call| call.faults.iter().any(|fault| fault.text_at(&["rule"]) == "b"));
+            let shown = calls().any(|call| {
+                let body = call.response.as_ref().and_then(|response| response.body.as_ref());
+                body.and_then(|body| body.json()).is_some_and(|tree| tree.at(&["spec", "image"]).is_some())
+            });
+            Ok(if fires && shown { Judgement::Fails } else { Judgement::Passes })
+        }
+    }
+
+    #[test]
+    fn faults_and_fields_go_as_far_as_they_can() {
+        let object =
+            r#"{"kind":"Pod","metadata":{"name":"p1","labels":{"a":"b"}},"spec":{"image":"x","node":"y"},"status":{}}"#;
+        let fault = |rule: &str| Tree::Map(vec![("rule".to_owned(), rule.into())]);
+        let mut tape = tape();
+        tape.entries.truncate(1);
+        for call in tape.calls_mut() {
+            call.faults = ["a", "b", "c"].map(fault).to_vec();
+            let body = Some(Body::from_json(object.as_bytes()));
+            call.response = Some(Response { status: 200, body, ..Response::default() });
+        }
+        let (small, _) = minimize_levels(&tape, &Level::WITH_FIELDS, &mut Needed);
+        let call = small.calls().next().unwrap();
+        assert_eq!(call.faults, [fault("b")]);
+        let body = call.response.as_ref().unwrap().body.as_ref().unwrap().bytes().unwrap();
+        let left = r#"{"kind":"Pod","metadata":{"name":"p1"},"spec":{"image":"x"}}"#;
+        assert_eq!(String::from_utf8(body).unwrap(), left);
     }
 
     #[test]

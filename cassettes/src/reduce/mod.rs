@@ -3,10 +3,11 @@
 
 mod bisect;
 mod ddmin;
+mod fields;
 mod units;
 
 pub use bisect::{Bisection, bisect, prefix};
-pub use ddmin::minimize;
+pub use ddmin::{minimize, minimize_levels};
 pub use units::{Level, Unit, size, units, without};
 
 /// What a judge says of a candidate.

@@ -1,5 +1,7 @@
-//! What can be taken out of a tape as one piece: a client, a resource, a namespace, an object, a call, an event.
+//! What can be taken out of a tape as one piece: a client, a resource, a namespace, an object, a call, an event, a field,
+//! the firing of a fault.
 
+use super::fields;
 use crate::format::Tree;
 use crate::format::model::{Body, Call, Entry, Frame, Tape};
 use crate::history;
@@ -21,11 +23,28 @@ pub enum Level {
     Entry,
     /// One watch event.
     Frame,
+    /// One field of all objects of a resource, as answers and events show it.
+    Field,
+    /// One firing of a fault plan.
+    Fault,
 }
 
 impl Level {
-    /// All levels, coarse first.
-    pub const ALL: [Self; 6] = [Self::Lane, Self::Collection, Self::Namespace, Self::Object, Self::Entry, Self::Frame];
+    /// All levels but that of fields, coarse first.
+    pub const ALL: [Self; 7] =
+        [Self::Lane, Self::Collection, Self::Namespace, Self::Object, Self::Entry, Self::Frame, Self::Fault];
+
+    /// All levels: fields make a tape shorter to read, at the price of many more runs.
+    pub const WITH_FIELDS: [Self; 8] = [
+        Self::Lane,
+        Self::Collection,
+        Self::Namespace,
+        Self::Object,
+        Self::Entry,
+        Self::Frame,
+        Self::Field,
+        Self::Fault,
+    ];
 }
 
 /// A piece.
@@ -43,6 +62,15 @@ pub enum Unit {
     Entry(u64),
     /// A frame by its `seq`.
     Frame(u64),
+    /// Resource, and a path of at most two steps.
+    Field(String, String),
+    /// Id of a call, and the firing as JSON.
+    Fault(u64, String),
+}
+
+/// A firing as its own name.
+fn firing(call: &Call, fault: &Tree) -> Unit {
+    Unit::Fault(call.id, serde_json::to_string(fault).unwrap_or_default())
 }
 
 fn route(call: &Call) -> Route {
@@ -104,6 +132,8 @@ pub fn units(tape: &Tape, level: Level) -> Vec<Unit> {
                 found.insert(Unit::Entry(call.seq.req));
             }
             Level::Frame => found.extend(call.frames.iter().map(|frame| Unit::Frame(frame.seq))),
+            Level::Field => found.extend(fields::of(call, &route.collection())),
+            Level::Fault => found.extend(call.faults.iter().map(|fault| firing(call, fault))),
         }
     }
     found.into_iter().collect()
@@ -138,6 +168,10 @@ pub fn without(tape: &Tape, gone: &BTreeSet<Unit>) -> Tape {
         }
         call.frames.retain(|frame| !gone.contains(&Unit::Frame(frame.seq)) && !is_gone(framed(&route, frame), gone));
         drop_items(call, &route, gone);
+        fields::drop_from(call, &route, gone);
+        let mut faults = std::mem::take(&mut call.faults);
+        faults.retain(|fault| !gone.contains(&firing(call, fault)));
+        call.faults = faults;
         true
     });
     let ids: BTreeSet<u64> = left.calls().map(|call| call.id).collect();

@@ -136,6 +136,25 @@ fn files_folders_and_side_files_are_scanned() {
 }
 
 #[test]
+fn side_files_that_a_tape_shares_are_scanned_and_missing_ones_told() {
+    use crate::format::model::{Body, Call, Entry, Request, Tape};
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().join("_bodies");
+    std::fs::create_dir(&shared).unwrap();
+    let path = folder.path().join("x.tape.yaml");
+    let text = format!("password={CANARY} {}", "filler ".repeat(6000));
+    let request = Request { body: Some(Body::Text(text)), ..Request::default() };
+    let tape = Tape { entries: vec![Entry::Call(Call { id: 1, request, ..Call::default() })], ..Tape::default() };
+    crate::format::put(tape, &path, false, false).unwrap();
+    let scan = || scanner().entropy(false).paths(std::slice::from_ref(&path));
+    let report = scan();
+    assert!(report.exit_code() == 1 && report.findings[0].file.contains("_bodies"), "{report}");
+    std::fs::remove_dir_all(&shared).unwrap();
+    let report = scan();
+    assert!(report.exit_code() == 2 && report.problems[0].problem.contains("is missing"), "{report}");
+}
+
+#[test]
 fn an_unswept_tape_says_so() {
     let mut header = Header::default();
     header.redaction.passes = 1;

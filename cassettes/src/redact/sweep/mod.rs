@@ -5,7 +5,7 @@ mod search;
 
 use std::fmt;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::body::note;
@@ -19,6 +19,9 @@ use crate::format::model::{
 use search::Swept;
 
 pub(super) use search::stands_alone;
+
+/// Bytes of patterns up to which the fastest way of searching may be chosen.
+const LONG: usize = 4096;
 
 /// Replaces known secrets in everything that was recorded.
 pub struct Sweeper {
@@ -57,7 +60,14 @@ impl Sweeper {
                 bytes.push(text);
             }
         }
-        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&bytes);
+        let mut builder = AhoCorasick::builder();
+        builder.match_kind(MatchKind::LeftmostLongest);
+        // A table of all states is the fastest to search, and takes minutes and gigabytes to build for long values,
+        // above all for such as repeat themselves.
+        if bytes.iter().map(Vec::len).sum::<usize>() > LONG {
+            builder.kind(Some(AhoCorasickKind::ContiguousNFA));
+        }
+        let built = builder.build(&bytes);
         bytes.iter_mut().for_each(Zeroize::zeroize);
         // Only more than 2³¹ states fail to build; a dictionary of that size has no place in memory.
         let automaton = if bytes.is_empty() { None } else { built.ok() };
