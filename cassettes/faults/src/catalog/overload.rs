@@ -1,7 +1,7 @@
 //! A server with less room than its clients want: priority and fairness, or the filter that counts requests in flight.
 
 use super::http::row;
-use super::{ALL, Legality, Protocols, Row, Site, knob};
+use super::{ALL, DAY, Legality, Protocols, Row, Site, knob};
 use crate::action::{Action, Stage};
 use crate::knob::{KnobKind, Knobs};
 use crate::overload::{FlowDistinguisher, LimitResponse, Limits};
@@ -49,9 +49,9 @@ pub(super) const ROWS: &[Row] = &[row!(
         knob("queueLengthLimit", KnobKind::Count("requests", 1, 1000), "50", "how many wait in a queue"),
         knob(
             "waitLimit",
-            KnobKind::Duration(60),
+            KnobKind::Duration(DAY),
             "15s",
-            "how long a request waits; the real one waits for a quarter of its deadline, which is 60s"
+            "how long a request waits; the real one waits for a quarter of its deadline of 60s, and never over 1m"
         ),
         knob("flows", KnobKind::Choice(&["user", "namespace", "lane"]), "user", "what tells flows apart"),
     ],

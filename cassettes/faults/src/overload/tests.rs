@@ -1,3 +1,5 @@
+//! Priority levels: who is seated, who waits, who is turned away.
+
 use super::*;
 use proptest::prelude::*;
 
