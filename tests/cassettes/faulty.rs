@@ -46,9 +46,8 @@ async fn ask(config: &Config, http2: bool, method: Method, target: &str, body: O
     let uri = format!("{}{target}", config.host.trim_end_matches('/'));
     let body = body.map_or_else(Body::empty, |value| Body::from(bytes::Bytes::from(value.to_string())));
     let request = Request::builder().method(method).uri(uri).header("content-type", "application/json").body(body);
-    let mut response = match Transport::for_config(&config).unwrap().send(request.unwrap()).await {
-        Ok(response) => response,
-        Err(_) => return "no answer".to_owned(),
+    let Ok(mut response) = Transport::for_config(&config).unwrap().send(request.unwrap()).await else {
+        return "no answer".to_owned();
     };
     let mut said = response.status().as_u16().to_string();
     if let Some(after) = response.headers().get("retry-after") {

@@ -44,10 +44,10 @@ impl Authority {
         let mut ca = params(now, "rehearsal-proxy-ca")?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let key = KeyPair::generate().map_err(failed)?;
-        let pem = ca.self_signed(&key).map_err(failed)?.pem();
+        let key = KeyPair::generate().map_err(|error| failed(&error))?;
+        let pem = ca.self_signed(&key).map_err(|error| failed(&error))?.pem();
         let issuer = Issuer::new(ca, key);
-        let tls = signed(&issuer, leaf(now, &own_names(names))?, BOTH)?;
+        let tls = signed(&issuer, &leaf(now, &own_names(names))?, BOTH)?;
         Ok(Self { pem, tls, issuer, now, names: names.to_vec() })
     }
 
@@ -57,13 +57,13 @@ impl Authority {
         let made = match failure {
             HandshakeFailure::ExpiredCertificate => {
                 let then = self.now.checked_sub(SignedDuration::from_hours(24 * (DAYS + 3))).ok()?;
-                leaf(then, &own).and_then(|leaf| signed(&self.issuer, leaf, BOTH))
+                leaf(then, &own).and_then(|leaf| signed(&self.issuer, &leaf, BOTH))
             }
             HandshakeFailure::WrongName => {
-                leaf(self.now, &["elsewhere.example"]).and_then(|leaf| signed(&self.issuer, leaf, BOTH))
+                leaf(self.now, &["elsewhere.example"]).and_then(|leaf| signed(&self.issuer, &leaf, BOTH))
             }
             HandshakeFailure::UnknownAuthority => Self::generate(self.now, &self.names).map(|other| other.tls),
-            HandshakeFailure::NoHttp2 => leaf(self.now, &own).and_then(|leaf| signed(&self.issuer, leaf, &BOTH[1..])),
+            HandshakeFailure::NoHttp2 => leaf(self.now, &own).and_then(|leaf| signed(&self.issuer, &leaf, &BOTH[1..])),
             HandshakeFailure::Plaintext | HandshakeFailure::Alert | HandshakeFailure::Stall => return None,
         };
         made.ok()
@@ -80,7 +80,7 @@ impl Authority {
     }
 }
 
-fn failed(error: rcgen::Error) -> ProxyError {
+fn failed(error: &rcgen::Error) -> ProxyError {
     ProxyError::Certificates(error.to_string())
 }
 
@@ -95,7 +95,7 @@ fn leaf(now: Timestamp, names: &[&str]) -> Result<CertificateParams, ProxyError>
     for name in names {
         leaf.subject_alt_names.push(match name.parse::<IpAddr>() {
             Ok(address) => SanType::IpAddress(address),
-            Err(_) => SanType::DnsName((*name).try_into().map_err(failed)?),
+            Err(_) => SanType::DnsName((*name).try_into().map_err(|error| failed(&error))?),
         });
     }
     Ok(leaf)
@@ -104,11 +104,11 @@ fn leaf(now: Timestamp, names: &[&str]) -> Result<CertificateParams, ProxyError>
 /// The configuration of a server with such a certificate.
 fn signed(
     issuer: &Issuer<'static, KeyPair>,
-    leaf: CertificateParams,
+    leaf: &CertificateParams,
     protocols: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, ProxyError> {
-    let key = KeyPair::generate().map_err(failed)?;
-    let certificate = leaf.signed_by(&key, issuer).map_err(failed)?;
+    let key = KeyPair::generate().map_err(|error| failed(&error))?;
+    let certificate = leaf.signed_by(&key, issuer).map_err(|error| failed(&error))?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let refused = |error: rustls::Error| ProxyError::Certificates(error.to_string());
     let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
