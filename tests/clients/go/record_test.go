@@ -59,6 +59,11 @@ func recordBefore(t *testing.T, s *server, tape string, flags ...string) *record
 // session works through a server with an informer and with kubectl, and returns how many pods the informer saw come.
 func session(t *testing.T, s *server, namespace string) int64 {
 	t.Helper()
+	// To build kubectl takes its time, which is none of the session's.
+	bin, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	client := kubernetes.NewForConfigOrDie(s.config(t))
@@ -84,10 +89,6 @@ func session(t *testing.T, s *server, namespace string) int64 {
 		if _, err := maps.Create(ctx, object, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	bin, err := built()
-	if err != nil {
-		t.Fatal(err)
 	}
 	k := &kubectl{t: t, bin: bin, home: t.TempDir(), namespace: namespace}
 	k.kubeconfig = kubeconfigFor(t, s, k.home, namespace)

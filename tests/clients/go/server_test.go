@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long anything may take before a test gives up.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // shared is the server that most tests use; each has a namespace of its own in it.
 var shared *server
