@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn sizes_and_times_are_read_or_refused() {
         assert_eq!((size("500").unwrap(), size("10MiB").unwrap(), size("2k").unwrap()), (500, 10 << 20, 2000));
-        for text in ["", "0", "MiB", "1.5G", "-3", "99999999999999999999", "9999999999GiB"] {
+        for text in ["", "0", "MiB", "1.5G", "-3", "99999999999999999999", "99999999999GiB"] {
             assert!(size(text).is_err(), "{text}");
         }
         assert!(duration("15m").is_ok() && duration("0s").is_err() && duration("-1s").is_err());
