@@ -34,8 +34,11 @@ const MAX_STREAMS: u32 = 100;
 const MAX_HEAD: usize = 1024 * 1024;
 /// Where the admin API and the page are.
 const ADMIN: &str = "/_rehearsal/";
-/// Largest HTTP/2 header list, in bytes.
-const MAX_HEADER_LIST: u32 = 1024 * 1024;
+/// Largest HTTP/2 header list, in bytes: Go adds 320 for ten headers' overhead.
+const MAX_HEADER_LIST: u32 = 1024 * 1024 + 320;
+/// Largest HTTP/2 frame and what a stream may send unasked, in bytes; a connection may send that for all its streams
+/// (apiserver `pkg/server/secure_serving.go`).
+const H2_BUFFER: u32 = 256 * 1024;
 
 /// What rules do to a connection before anything is read from it. `None`: it has come to its end.
 async fn greet(stream: TcpStream, core: &Arc<Core>, port: &Port, line: &Line) -> Option<(TcpStream, Greeting)> {
@@ -201,7 +204,9 @@ where
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams)
-        .initial_stream_window_size(window)
+        .initial_stream_window_size(window.unwrap_or(H2_BUFFER))
+        .initial_connection_window_size(H2_BUFFER * MAX_STREAMS)
+        .max_frame_size(H2_BUFFER)
         .max_header_list_size(MAX_HEADER_LIST)
         .keep_alive_interval(Some(Duration::from_secs(30)))
         .serve_connection(io, service(core, peer, line.clone()));

@@ -153,8 +153,8 @@ pub(crate) fn interim(stream: u32) -> Vec<u8> {
 
 /// SETTINGS that repeat the largest frame the server takes.
 pub(crate) fn settings() -> Vec<u8> {
-    // SETTINGS_MAX_FRAME_SIZE = 16,384, which is what it is without saying.
-    vec![0, 0, 6, SETTINGS, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0x40, 0]
+    // SETTINGS_MAX_FRAME_SIZE = 262,144, as kube-apiserver says.
+    vec![0, 0, 6, SETTINGS, 0, 0, 0, 0, 0, 0, 5, 0, 4, 0, 0]
 }
 
 #[cfg(test)]
