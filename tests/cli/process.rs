@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How long a line may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `rehearsal`, killed when dropped.
 pub(crate) struct Rehearsal {
