@@ -8,6 +8,7 @@ mod crash;
 mod faulty;
 mod incident;
 mod oracle;
+mod recorded;
 mod recorder_options;
 mod recording;
 mod recording_command;

@@ -1,6 +1,7 @@
 //! What `rehearsal record` leaves out, when it ends by itself, what a failed command leaves, and recording from a pod.
 
 use crate::process::Rehearsal;
+use crate::recorded::{Server, outcome};
 use crate::support::{calls, config_maps, config_of, create, sealed};
 use clap::Parser as _;
 use rehearsal::{Cluster, Controllers};
@@ -8,40 +9,10 @@ use rehearsal_cassettes::Filter;
 use rehearsal_cassettes::format::model::{Entry, Tape};
 use rehearsal_cassettes::format::{self};
 use rehearsal_client::{Config, GetOptions, InCluster, ListOptions, Qps};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
-
-struct Server {
-    cluster: Cluster,
-    dir: tempfile::TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let cluster = Cluster::builder().controllers(Controllers::none()).tls(true).start().await.unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("real"), cluster.kubeconfig().unwrap()).unwrap();
-        Self { cluster, dir }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn record(&self, more: &[&str]) -> Rehearsal {
-        let (real, tape) = (self.path("real").display().to_string(), self.path("x.tape.yaml").display().to_string());
-        let args = ["record", "--kubeconfig", &real, "-o", &tape];
-        Rehearsal::start(args.iter().copied().chain(more.iter().copied()))
-    }
-}
-
-/// Runs to the end: exit code, standard output, standard error.
-async fn outcome(process: Rehearsal) -> (Option<i32>, String, String) {
-    let ended = tokio::task::spawn_blocking(|| process.end()).await.unwrap();
-    (ended.0.code(), ended.1.join("\n"), ended.2.join("\n"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_out_passes_through_and_a_replay_says_that_it_was() {

@@ -1,42 +1,13 @@
 //! `rehearsal record`, `serve --record` and `run --record` as processes.
 
 use crate::process::Rehearsal;
+use crate::recorded::{Server, outcome};
 use crate::support::{calls, config_maps, config_of, create, sealed};
-use rehearsal::{Cluster, Controllers};
 use rehearsal_cassettes::format::model::Role;
 use rehearsal_client::{GetOptions, ListOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
-
-struct Server {
-    cluster: Cluster,
-    dir: tempfile::TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let cluster = Cluster::builder().controllers(Controllers::none()).tls(true).start().await.unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("real"), cluster.kubeconfig().unwrap()).unwrap();
-        Self { cluster, dir }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn record(&self, more: &[&str]) -> Rehearsal {
-        let (real, tape) = (self.path("real").display().to_string(), self.path("x.tape.yaml").display().to_string());
-        let args = ["record", "--kubeconfig", &real, "-o", &tape];
-        Rehearsal::start(args.iter().copied().chain(more.iter().copied()))
-    }
-}
-
-fn outcome(process: Rehearsal) -> (Option<i32>, String, String) {
-    let (status, out, err) = process.end();
-    (status.code(), out.join("\n"), err.join("\n"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_gets_a_kubeconfig_for_each_lane_and_gives_its_exit_code() {
@@ -44,7 +15,7 @@ async fn a_command_gets_a_kubeconfig_for_each_lane_and_gives_its_exit_code() {
     let script =
         "grep -c rehearsal-lane-a $KUBECONFIG; test -s $REHEARSAL_KUBECONFIG_B_2 && echo $REHEARSAL_URL; exit 7";
     let process = server.record(&["--lane", "a", "--lane", "b-2=driver", "--", "sh", "-c", script]);
-    let (code, out, err) = tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
+    let (code, out, err) = outcome(process).await;
     assert_eq!(code, Some(7), "{err}");
     assert!(out.contains("https://127.0.0.1:"), "{out}{err}");
     assert!(err.contains("0 calls and 0 frames"), "{err}");
@@ -64,7 +35,7 @@ async fn an_interrupt_seals_the_tape_and_the_tape_then_answers_without_a_server(
     create(&client, "a").await;
     let listed = client.list(&ListOptions::default()).await.unwrap();
     process.signal("INT");
-    let (code, _, err) = tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
+    let (code, _, err) = outcome(process).await;
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(calls(&sealed(&server.path("x.tape.yaml")), "POST", MAPS).len(), 1);
     let real = server.path("real");
@@ -79,7 +50,7 @@ async fn an_interrupt_seals_the_tape_and_the_tape_then_answers_without_a_server(
     let error = client.get("never-asked", &GetOptions::default(), &[]).await.unwrap_err().to_string();
     assert!(error.contains("mode none") && error.contains("never-asked"), "{error}");
     process.signal("TERM");
-    let (code, _, err) = tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
+    let (code, _, err) = outcome(process).await;
     assert_eq!(code, Some(1), "a request was not answered: {err}");
     assert!(err.contains("1 without an answer"), "{err}");
     server.cluster.shutdown().await;
@@ -96,7 +67,7 @@ async fn a_comparison_finds_what_has_changed() {
         let (_, kubeconfig) = process.ready();
         config_maps(&config_of(Path::new(&kubeconfig))).get("a", &GetOptions::default(), &[]).await.unwrap();
         process.signal("INT");
-        let (status, _, err) = tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
+        let (status, _, err) = outcome(process).await;
         assert_eq!(status, Some(code), "{err}");
         assert!(err.contains(said), "{err}");
         if err.contains("0 differences") {
@@ -120,7 +91,7 @@ async fn new_episodes_add_what_has_no_revision_and_keep_the_rest() {
         let answer = rest.get().abs_path(&[path]).send().await.and_then(|answer| answer.raw());
         assert_eq!(answer.is_ok(), known, "{path}");
         process.signal("INT");
-        tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
+        outcome(process).await;
     }
     let tape = sealed(&server.path("x.tape.yaml"));
     let paths: Vec<_> = tape.calls().map(|call| (call.id, call.request.path.as_str())).collect();
@@ -128,11 +99,11 @@ async fn new_episodes_add_what_has_no_revision_and_keep_the_rest() {
     server.cluster.shutdown().await;
 }
 
-#[test]
-fn a_mode_that_needs_a_tape_says_so_before_anything_starts() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mode_that_needs_a_tape_says_so_before_anything_starts() {
     let dir = tempfile::tempdir().unwrap();
     let tape = dir.path().join("none.tape.yaml").display().to_string();
-    let (code, out, err) = outcome(Rehearsal::start(["record", "-o", &tape, "--mode", "none", "--", "true"]));
+    let (code, out, err) = outcome(Rehearsal::start(["record", "-o", &tape, "--mode", "none", "--", "true"])).await;
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.contains("needs a sealed tape"), "{err}");
 }
@@ -151,13 +122,13 @@ async fn a_server_that_records_itself_seals_its_tape_when_it_is_stopped() {
     process.ready();
     create(&config_maps(&config_of(&kubeconfig)), "a").await;
     process.signal("TERM");
-    let (code, _, err) = tokio::task::spawn_blocking(|| outcome(process)).await.unwrap();
+    let (code, _, err) = outcome(process).await;
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(calls(&sealed(&tape), "POST", MAPS).len(), 1);
     let tape = dir.path().join("r.tape.yaml");
     let run =
         Rehearsal::start(["run".as_ref(), "--record".as_ref(), tape.as_os_str(), "--".as_ref(), "false".as_ref()]);
-    let (code, _, err) = tokio::task::spawn_blocking(|| outcome(run)).await.unwrap();
+    let (code, _, err) = outcome(run).await;
     assert_eq!(code, Some(1), "{err}");
     sealed(&tape);
 }

@@ -1,7 +1,7 @@
 //! A connection of a client: TLS, which HTTP it speaks, and its requests.
 
 use super::exchange::{Client, answer};
-use super::faults::{Greeting, greet};
+use super::faults::greet;
 use super::outward::outward;
 use super::refusal;
 use super::serve::Shared;
@@ -10,11 +10,12 @@ use futures::future::BoxFuture;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rehearsal_fault_wire::{FaultBody, Line, Socket, Surface};
+use rehearsal_fault_wire::{FaultBody, Greeting, Line, Socket, Surface};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 /// Time for a client to shake hands and to send its request head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
@@ -57,7 +58,7 @@ pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>, conn: u64) {
 }
 
 /// `http2`: how it is spoken; none for HTTP/1.1.
-async fn talk<I>(io: I, http2: Option<Greeting>, shared: Arc<Shared>, line: Line)
+async fn talk<I>(io: I, http2: Option<Greeting<TlsAcceptor>>, shared: Arc<Shared>, line: Line)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {

@@ -6,8 +6,7 @@ use super::port::{LanePort, Port, Role, check_lane};
 use super::tls::Tls;
 use crate::handle::Core;
 use parking_lot::RwLock;
-use rehearsal_fault_wire::{Door, Fired};
-use rehearsal_faults::Action;
+use rehearsal_fault_wire::{Door, shut};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -123,7 +122,7 @@ async fn accept_loop(mut door: Door, port: Arc<Port>, core: Arc<Core>) {
             () = core.faults.port_closes(port.connection(ordinal + 1)), if port.may_fail() => {
                 ordinal += 1;
                 let fired = core.faults.decide_connection(port.connection(ordinal));
-                shut(&mut door, &core, fired, &stop).await;
+                shut(&mut door, &core.faults, &fired, &stop).await;
                 continue;
             }
             is_closed = async { closed.wait_for(|closed| *closed).await.is_ok() } => {
@@ -148,27 +147,6 @@ async fn accept_loop(mut door: Door, port: Arc<Port>, core: Arc<Core>) {
                 tracing::warn!(target: "fakeserver::serve", %error, "accept");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-        }
-    }
-}
-
-/// Closes the port, or fills its backlog, for as long as the rules say that have fired.
-async fn shut(door: &mut Door, core: &Core, fired: Vec<Fired>, stop: &CancellationToken) {
-    for one in &fired {
-        for action in &one.firing.actions {
-            let (shut, lasts) = match action {
-                Action::Refuse { lasts } => (door.close(), *lasts),
-                Action::Blackhole { lasts } => (door.fill().await, *lasts),
-                _ => continue,
-            };
-            if let Err(error) = shut {
-                tracing::error!(target: "fakeserver::faults", %error, "close the port");
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = core.faults.sleep(lasts, &one.set) => {}
-            }
-            reopen(door);
         }
     }
 }

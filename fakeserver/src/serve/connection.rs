@@ -15,8 +15,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rehearsal_fault_wire::{BoxError, Line, Severed, Socket, Surface};
-use rehearsal_faults::{Action, Cut};
+use rehearsal_fault_wire::{BoxError, Fired, Greeting, Greets, Line, Severed, Socket, Surface, greet};
+use rehearsal_faults::{Action, HandshakeFailure};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,58 +40,33 @@ const MAX_HEADER_LIST: u32 = 1024 * 1024 + 320;
 /// (apiserver `pkg/server/secure_serving.go`).
 const H2_BUFFER: u32 = 256 * 1024;
 
-/// What rules do to a connection before anything is read from it. `None`: it has come to its end.
-async fn greet(stream: TcpStream, core: &Arc<Core>, port: &Port, line: &Line) -> Option<(TcpStream, Greeting)> {
-    let tls = core.listening.tls.as_ref();
-    let mut greeting = Greeting { acceptor: tls.map(|tls| tls.acceptor.clone()), streams: MAX_STREAMS, window: None };
-    if !port.may_fail() {
-        return Some((stream, greeting));
+/// The server, as rules greet its connections.
+struct Greeter<'a>(&'a Arc<Core>);
+
+impl Greets<TlsAcceptor> for Greeter<'_> {
+    fn failing(&self, failure: HandshakeFailure) -> Option<TlsAcceptor> {
+        let Self(core) = self;
+        core.listening.tls.as_ref()?.failing(failure, core.registry.clock())
     }
-    for one in core.faults.decide_connection(line.facts()) {
-        let held = one.set.gone();
-        for action in &one.firing.actions {
-            match action {
-                Action::Delay { wait } => core.faults.sleep(wait.duration(), &one.set).await,
-                Action::Handshake { failure } => match tls.and_then(|tls| tls.failing(*failure, core.registry.clock()))
-                {
-                    Some(acceptor) => greeting.acceptor = Some(acceptor),
-                    None => {
-                        rehearsal_fault_wire::fail_handshake(stream, *failure, held).await;
-                        return None;
-                    }
-                },
-                Action::Http2Limits { streams, window, churn, answers_ping } => {
-                    greeting.streams = u32::try_from(*streams).unwrap_or(MAX_STREAMS);
-                    greeting.window = u32::try_from(*window).ok();
-                    if !answers_ping {
-                        line.ignore_pings(held);
-                    }
-                    if !churn.is_zero() {
-                        line.churn_every(*churn, held);
-                    }
-                }
-                // Came too late to close the port before the connection.
-                Action::Refuse { .. } => line.cut(Cut::Reset, held),
-                Action::Blackhole { .. } => {
-                    held.cancelled().await;
-                    return None;
-                }
-                other => crate::faults::act_on_connection(core, other, &one),
-            }
-        }
+
+    fn beside(&self, action: &Action, fired: &Fired) {
+        crate::faults::act_on_connection(self.0, action, fired);
     }
-    if line.severed().is_some() {
-        drop(Socket::new(stream, line.clone()));
-        return None;
-    }
-    Some((stream, greeting))
 }
 
-/// With what a connection is greeted.
-struct Greeting {
-    acceptor: Option<TlsAcceptor>,
-    streams: u32,
-    window: Option<u32>,
+/// Asks the rules about a connection. `None`: it has come to its end.
+async fn greeted(
+    stream: TcpStream,
+    core: &Arc<Core>,
+    port: &Port,
+    line: &Line,
+) -> Option<(TcpStream, Greeting<TlsAcceptor>)> {
+    let usual = Greeting::usual(core.listening.tls.as_ref().map(|tls| tls.acceptor.clone()));
+    if !port.may_fail() {
+        return Some((stream, usual));
+    }
+    let fired = core.faults.decide_connection(line.facts());
+    greet(stream, line, &core.faults, &fired, &Greeter(core), usual).await
 }
 
 pub(super) async fn connection(stream: TcpStream, core: Arc<Core>, port: Arc<Port>, line: Line) {
@@ -108,7 +83,7 @@ async fn open(stream: TcpStream, core: Arc<Core>, port: Arc<Port>, line: Line) -
     let stop = port.connections();
     let (stream, greeting) = tokio::select! {
         () = stop.cancelled() => return None,
-        greeted = greet(stream, &core, &port, &line) => greeted?,
+        met = greeted(stream, &core, &port, &line) => met?,
     };
     let Greeting { acceptor, streams, window } = greeting;
     let peer = Peer { certificate: None, line: line.clone(), port };
@@ -149,7 +124,7 @@ struct Serving {
     peer: Peer,
     stop: CancellationToken,
     line: Line,
-    streams: u32,
+    streams: Option<u32>,
     window: Option<u32>,
 }
 
@@ -203,7 +178,7 @@ where
     let Serving { core, peer, stop, line, streams, window } = serving;
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_concurrent_streams(streams)
+        .max_concurrent_streams(streams.unwrap_or(MAX_STREAMS))
         .initial_stream_window_size(window.unwrap_or(H2_BUFFER))
         .initial_connection_window_size(H2_BUFFER * MAX_STREAMS)
         .max_frame_size(H2_BUFFER)

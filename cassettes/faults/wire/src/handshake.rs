@@ -16,7 +16,7 @@ const PLAINTEXT: &[u8] =
 
 /// Reads what the client begins with and lets the handshake fail. A silent one is held until `held` is cancelled. What
 /// only a certificate can make fail ends in an alert.
-pub async fn fail_handshake(mut stream: TcpStream, failure: HandshakeFailure, held: &CancellationToken) {
+pub(crate) async fn fail_handshake(mut stream: TcpStream, failure: HandshakeFailure, held: &CancellationToken) {
     let mut hello = [0; 4096];
     if !matches!(tokio::time::timeout(HELLO, stream.read(&mut hello)).await, Ok(Ok(1..))) {
         return;

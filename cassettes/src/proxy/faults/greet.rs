@@ -1,90 +1,38 @@
-//! What rules do to a connection before anything is read from it, and to the port.
+//! What rules do to a connection before anything is read from it, and to the port; and that the tape has it.
 
 use super::super::serve::Shared;
 use crate::firings::{FAULT_MARK, note};
-use rehearsal_fault_wire::{Door, Fired, Line, Socket, fail_handshake};
-use rehearsal_faults::{Action, Cut};
+use rehearsal_fault_wire::{Door, Fired, Greeting, Greets, Line};
+use rehearsal_faults::{Action, HandshakeFailure};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-/// With what a connection is greeted.
-pub(in crate::proxy) struct Greeting {
-    /// None for plain HTTP.
-    pub(in crate::proxy) acceptor: Option<TlsAcceptor>,
-    /// Streams of an HTTP/2 connection, and its window, where a rule says so.
-    pub(in crate::proxy) streams: Option<u32>,
-    pub(in crate::proxy) window: Option<u32>,
+impl Greets<TlsAcceptor> for Shared {
+    fn failing(&self, failure: HandshakeFailure) -> Option<TlsAcceptor> {
+        self.authority.as_ref()?.failing(failure).map(TlsAcceptor::from)
+    }
+
+    // What is no connection's is refused when a plan is armed, or is the host's of the layer.
+    fn beside(&self, _: &Action, _: &Fired) {}
 }
 
 /// Asks the rules about a connection. `None`: it has come to its end.
-pub(in crate::proxy) async fn greet(stream: TcpStream, shared: &Shared, line: &Line) -> Option<(TcpStream, Greeting)> {
-    let mut greeting = Greeting { acceptor: shared.tls.clone(), streams: None, window: None };
+pub(in crate::proxy) async fn greet(
+    stream: TcpStream,
+    shared: &Shared,
+    line: &Line,
+) -> Option<(TcpStream, Greeting<TlsAcceptor>)> {
     let decided = shared.faults.decide_connection(line.ordinal());
     keep(shared, &decided).await;
-    for one in decided {
-        let held = one.set.gone();
-        for action in &one.firing.actions {
-            match action {
-                Action::Delay { wait } => shared.faults.sleep(wait.duration(), &one.set).await,
-                Action::Handshake { failure } => {
-                    match shared.authority.as_ref().and_then(|authority| authority.failing(*failure)) {
-                        Some(tls) => greeting.acceptor = Some(TlsAcceptor::from(tls)),
-                        None => {
-                            fail_handshake(stream, *failure, held).await;
-                            return None;
-                        }
-                    }
-                }
-                Action::Http2Limits { streams, window, churn, answers_ping } => {
-                    greeting.streams = u32::try_from(*streams).ok();
-                    greeting.window = u32::try_from(*window).ok();
-                    if !answers_ping {
-                        line.ignore_pings(held);
-                    }
-                    if !churn.is_zero() {
-                        line.churn_every(*churn, held);
-                    }
-                }
-                // Came too late to close the port before the connection.
-                Action::Refuse { .. } => line.cut(Cut::Reset, held),
-                Action::Blackhole { .. } => {
-                    held.cancelled().await;
-                    return None;
-                }
-                _ => {}
-            }
-        }
-    }
-    if line.severed().is_some() {
-        drop(Socket::new(stream, line.clone()));
-        return None;
-    }
-    Some((stream, greeting))
+    let usual = Greeting::usual(shared.tls.clone());
+    rehearsal_fault_wire::greet(stream, line, &shared.faults, &decided, shared, usual).await
 }
 
 /// Closes the port, or fills its backlog, for as long as the rules say that fire for this connection.
 pub(in crate::proxy) async fn shut(door: &mut Door, shared: &Shared, connection: u64) {
     let decided = shared.faults.decide_connection(connection);
     keep(shared, &decided).await;
-    for one in &decided {
-        for action in &one.firing.actions {
-            let (shut, lasts) = match action {
-                Action::Refuse { lasts } => (door.close(), *lasts),
-                Action::Blackhole { lasts } => (door.fill().await, *lasts),
-                _ => continue,
-            };
-            if let Err(error) = shut {
-                tracing::error!(target: "cassettes::proxy", %error, "close the port");
-            }
-            tokio::select! {
-                () = shared.stop.cancelled() => return,
-                () = shared.faults.sleep(lasts, &one.set) => {}
-            }
-            if let Err(error) = door.open() {
-                tracing::error!(target: "cassettes::proxy", %error, "open the port again");
-            }
-        }
-    }
+    rehearsal_fault_wire::shut(door, &shared.faults, &decided, &shared.stop).await;
 }
 
 /// Puts what fired for a connection on the tape: it belongs to no call.

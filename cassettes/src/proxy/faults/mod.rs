@@ -11,7 +11,7 @@ mod limits;
 mod notes;
 
 pub(super) use facts::describe;
-pub(super) use greet::{Greeting, greet, shut};
+pub(super) use greet::{greet, shut};
 pub(super) use host::{Asked, LaneName, ProxyHost};
 pub use limits::Abilities;
 pub(super) use notes::Unasked;
