@@ -82,3 +82,21 @@ async fn yaml_sorts_its_keys() {
     let server = Server::start().await;
     insta::assert_snapshot!(server.send("GET", "/api/v1/namespaces/default", "application/yaml", None).await);
 }
+
+/// SETTINGS of kube-apiserver 1.36: 100 streams, windows and frames of 256 KiB, Go's limit of headers.
+#[tokio::test]
+async fn http2_begins_with_the_settings_of_the_real_server() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = FakeServer::builder().tls(false).start().await.expect("a server");
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.expect("a connection");
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("a preface");
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.expect("a frame");
+    assert_eq!(head[3], 4, "SETTINGS come first");
+    let mut payload = vec![0; usize::from(head[2])];
+    stream.read_exact(&mut payload).await.expect("its payload");
+    let setting = |s: &[u8]| (u16::from_be_bytes([s[0], s[1]]), u32::from_be_bytes([s[2], s[3], s[4], s[5]]));
+    let settings: std::collections::BTreeMap<_, _> = payload.chunks_exact(6).map(setting).collect();
+    assert_eq!(settings, [(3, 100), (4, 262_144), (5, 262_144), (6, 1_048_896)].into());
+    server.shutdown().await;
+}
