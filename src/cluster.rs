@@ -318,7 +318,7 @@ impl ClusterBuilder {
         Self { server: self.server.controllers(controllers), ..self }
     }
 
-    /// A fault plan that is armed from the first connection on.
+    /// A fault plan that is armed from the first connection on, beside those that were given before.
     pub fn faults(self, plan: Plan) -> Self {
         Self { server: self.server.faults(plan), ..self }
     }

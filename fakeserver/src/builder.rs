@@ -44,7 +44,7 @@ pub struct FakeServerBuilder {
     pub(crate) access_log: bool,
     pub(crate) journal_capacity: usize,
     pub(crate) objects: Vec<Value>,
-    pub(crate) faults: Option<rehearsal_faults::Plan>,
+    pub(crate) faults: Vec<rehearsal_faults::Plan>,
     pub(crate) front: Front,
 }
 
@@ -66,7 +66,7 @@ impl Default for FakeServerBuilder {
             access_log: false,
             journal_capacity: crate::access::DEFAULT_CAPACITY,
             objects: Vec::new(),
-            faults: None,
+            faults: Vec::new(),
             front: Front::default(),
         }
     }
@@ -85,10 +85,10 @@ impl FakeServerBuilder {
         self.seed
     }
 
-    /// The fault plan that is set.
+    /// The fault plans that are set.
     #[must_use]
-    pub fn current_faults(&self) -> Option<&rehearsal_faults::Plan> {
-        self.faults.as_ref()
+    pub fn current_faults(&self) -> &[rehearsal_faults::Plan] {
+        &self.faults
     }
 
     /// The clock that is set.
@@ -181,9 +181,9 @@ impl FakeServerBuilder {
         self
     }
 
-    /// A fault plan that is armed from the first connection on.
+    /// A fault plan that is armed from the first connection on, beside those that were given before.
     pub fn faults(mut self, plan: rehearsal_faults::Plan) -> Self {
-        self.faults = Some(plan);
+        self.faults.push(plan);
         self
     }
 

@@ -1,4 +1,4 @@
-//! Fault plans of `record` and `replay`: reading and arming them, and what is said of them at the end.
+//! Fault plans of a run: reading and arming them, and what is said of them at the end.
 
 use anyhow::{Context as _, bail};
 use rehearsal_cassettes::firings::{self, Repetition};
@@ -42,15 +42,24 @@ pub(super) fn admin_token(given: Option<&String>) -> anyhow::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Reads plans.
+///
+/// # Errors
+/// Plans that cannot be read or do not make sense, each with its place, or that share the name of a rule.
+pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Plan>> {
+    let plans = paths.iter().map(|path| super::faults::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    match firings::shared_rule(&plans) {
+        Some(rule) => bail!("the rule {rule:?} is in two fault plans: what it did could not be told apart"),
+        None => Ok(plans),
+    }
+}
+
 /// Reads plans and arms them.
 ///
 /// # Errors
 /// Plans that cannot be read, do not make sense, or are beyond a proxy, each with its place.
 pub(super) fn armed(paths: &[PathBuf], abilities: Abilities) -> anyhow::Result<Faulting> {
-    let plans = paths.iter().map(|path| super::faults::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    if let Some(rule) = firings::shared_rule(&plans) {
-        bail!("the rule {rule:?} is in two fault plans: what it did could not be told apart");
-    }
+    let plans = read(paths)?;
     let faults = proxy_faults(abilities);
     for plan in &plans {
         // The text of the error has files and places.
@@ -94,7 +103,14 @@ pub(super) struct Tally {
 impl Faulting {
     /// What has come of the plans so far.
     pub(super) fn tally(&self) -> Tally {
-        let state = self.faults.state();
+        Tally::of(&self.faults, self.expected)
+    }
+}
+
+impl Tally {
+    /// What has come of these rules so far, of which so many firings are expected to be repeated.
+    pub(super) fn of(faults: &Faults, expected: usize) -> Self {
+        let state = faults.state();
         let silent = state
             .sets
             .iter()
@@ -107,11 +123,9 @@ impl Faulting {
                 lines.map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
-        Tally { fired: self.faults.firings().len(), state, expected: self.expected, silent }
+        Self { fired: faults.firings().len(), state, expected, silent }
     }
-}
 
-impl Tally {
     /// Says which rules never fired and which failed the run. `true`: everything that was to happen has.
     pub(super) fn tell(&self) -> bool {
         let repeated = self.expected > 0;
@@ -137,18 +151,27 @@ impl Tally {
         let mut line = "reproduce:".to_owned();
         if let Some(tape) = tape {
             let _ = write!(line, " rehearsal replay {} --faults recorded", tape.display());
-            if !command.is_empty() {
-                let words: Vec<_> = command.iter().map(|word| quoted(&word.to_string_lossy())).collect();
-                let _ = write!(line, " -- {}", words.join(" "));
-            }
+            line += &command_of(command);
             if let Some(hash) = hash_of(tape) {
                 let _ = write!(line, " # tape {hash}");
             }
         }
-        for set in &self.state.sets {
-            let _ = write!(line, "{} plan {} seed {}", if tape.is_some() { "," } else { "" }, set.plan, set.seed);
+        Some(line + &self.plans(if tape.is_some() { "," } else { "" }))
+    }
+
+    /// The same for a run of our own server with these plans and this seed.
+    pub(super) fn rerun(&self, plans: &[PathBuf], seed: u64, command: &[OsString]) -> Option<String> {
+        if self.state.sets.is_empty() {
+            return None;
         }
-        Some(line)
+        let plans: String = plans.iter().map(|path| format!(" --faults {}", quoted(&path.to_string_lossy()))).collect();
+        let command = command_of(command);
+        Some(format!("reproduce: rehearsal run --seed {seed}{plans}{command} #{}", self.plans("")))
+    }
+
+    /// Hash and seed of each plan.
+    fn plans(&self, before: &str) -> String {
+        self.state.sets.iter().map(|set| format!("{before} plan {} seed {}", set.plan, set.seed)).collect()
     }
 }
 
@@ -156,6 +179,12 @@ impl Tally {
 fn hash_of(tape: &Path) -> Option<String> {
     let sealed = format::load(tape).context("load").ok()?.tape.sealed?;
     Some(sealed.sha256.chars().take(16).collect())
+}
+
+/// A command behind `--`, as a shell takes it; nothing for none.
+fn command_of(command: &[OsString]) -> String {
+    let words: Vec<_> = command.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+    if words.is_empty() { String::new() } else { format!(" -- {}", words.join(" ")) }
 }
 
 /// A word as a shell takes it.

@@ -76,9 +76,9 @@ pub struct ServerArgs {
     /// Where time comes from.
     #[arg(long, value_enum, default_value_t)]
     pub clock: ClockKind,
-    /// A fault plan to start with (see `rehearsal faults`).
+    /// A fault plan to start with (repeatable; see `rehearsal faults`).
     #[arg(long, value_name = "PLAN")]
-    pub faults: Option<PathBuf>,
+    pub faults: Vec<PathBuf>,
     /// A lane with a port of its own, so that faults of connections can be kept to it (repeatable).
     #[arg(long, value_name = "NAME")]
     pub lane: Vec<String>,
@@ -150,8 +150,8 @@ impl ServerArgs {
             let csv = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
             builder = builder.token_file(csv);
         }
-        if let Some(path) = &self.faults {
-            builder = builder.faults(super::faults::read(path)?);
+        for plan in super::faulting::read(&self.faults)? {
+            builder = builder.faults(plan);
         }
         if let Some(token) = &self.admin_token {
             builder = builder.admin_token(token);

@@ -39,7 +39,7 @@ pub fn record_server(builder: FakeServerBuilder, path: &Path) -> anyhow::Result<
         mode: rehearsal_cassettes::Mode::All,
         placement: "server".into(),
         seed: builder.current_seed(),
-        plans: builder.current_faults().cloned().into_iter().collect(),
+        plans: builder.current_faults().to_vec(),
         ..RecordingOptions::default()
     };
     let clock = Arc::new(ClusterClock::new(builder.current_clock().clone()));

@@ -162,3 +162,25 @@ fn run_fails_when_a_rule_fails_the_test() {
     let text = err.join("\n");
     assert!(text.contains("too curious (reproduce: plan ") && text.contains(" seed 3 rule never"), "{text}");
 }
+
+#[test]
+fn run_tells_how_to_repeat_a_command_that_failed_and_which_rules_were_silent() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("a.yaml"), dir.path().join("b.yaml"));
+    std::fs::write(&first, "seed: 3\nrules: [{id: slow, when: {path: /version}, do: {delay: 1ms}}]\n").unwrap();
+    std::fs::write(&second, "rules: [{id: silent, when: {path: /nowhere}, do: {delay: 1ms}}]\n").unwrap();
+    let (a, b) = (first.to_str().unwrap(), second.to_str().unwrap());
+    let script = "echo $REHEARSAL_URL; read line; exit 7";
+    let run = ["run", "--http", "--seed", "9", "--faults", a, "--faults", b, "--", "sh", "-c", script];
+    let running = Rehearsal::start(run);
+    get(&running.line(), "/version");
+    let (status, _, err) = running.end();
+    assert_eq!(status.code(), Some(7));
+    let text = err.join("\n");
+    assert!(text.contains("fault rule silent: never fired") && !text.contains("slow: never fired"), "{text}");
+    let line = format!("reproduce: rehearsal run --seed 9 --faults {a} --faults {b} -- sh -c '{script}' # plan ");
+    assert!(text.contains(&line) && text.contains(" seed 3"), "{text}");
+    let (status, _, err) = Rehearsal::start(["run", "--faults", a, "--faults", a, "--", "true"]).end();
+    assert_eq!(status.code(), Some(1));
+    assert!(err.join("\n").contains("the rule \"slow\" is in two fault plans"), "{err:?}");
+}

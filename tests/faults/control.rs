@@ -1,6 +1,6 @@
 //! Live control: arming over HTTP and in Rust, guards, marks, waits, and what the admin API says to nonsense.
 
-use crate::peer::{Ending, MAPS, connect, exchange, get, rule};
+use crate::peer::{Ending, MAPS, connect, exchange, get, request_with, rule};
 use rehearsal::Cluster;
 use serde_json::{Value, json};
 
@@ -25,8 +25,14 @@ async fn plans_come_and_go_over_http() {
     assert_eq!(fired, json!({"rule": "lose", "fired": 1, "reached": true}));
     let (_, fired) = admin(&cluster, "GET", "faults/rules/lose/fired?count=9&timeout=1ms", "").await;
     assert_eq!(fired["reached"], false);
+    let of_sut = request_with("GET", MAPS, &[("X-Rehearsal-Lane", "sut")], "");
+    assert_eq!(exchange(&mut connect(&cluster).await, &of_sut).await.ending, Ending::Reset);
+    for (lane, fired) in [("sut", 1), ("other", 0)] {
+        let (_, told) = admin(&cluster, "GET", &format!("faults/rules/lose/fired?lane={lane}&timeout=1ms"), "").await;
+        assert_eq!(told, json!({"rule": "lose", "fired": fired, "reached": fired > 0}));
+    }
     let (_, state) = admin(&cluster, "GET", "faults", "").await;
-    assert_eq!(state["sets"][0]["rules"][0]["fired"], 1);
+    assert_eq!(state["sets"][0]["rules"][0]["fired"], 2);
     assert_eq!(state["sets"][0]["seed"], 7);
     assert_eq!(admin(&cluster, "POST", "faults/rules/lose/disarm", "").await.0, 200);
     assert_eq!(get(&cluster, MAPS).await.code(), 200);

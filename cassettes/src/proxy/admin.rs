@@ -44,7 +44,7 @@ pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Respo
         let text = format!("the body is longer than {MAX_BODY} bytes, or broke off");
         return status(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &text);
     };
-    let order = Order { method: &parts.method, rest, count, wait, body: &body };
+    let order = Order { method: &parts.method, rest, count, lane: param(&query, "lane"), wait, body: &body };
     let refused = match shared.faults.carry_out(order).await {
         Ok((code, value)) => {
             if rest.is_empty() && matches!(parts.method, Method::POST | Method::PUT) {

@@ -36,7 +36,8 @@ pub(super) async fn answer(
             Duration::from_nanos(u64::try_from(nanos).unwrap_or_default()).min(MAX_WAIT)
         }
     };
-    core.faults.carry_out(Order { method, rest, count, wait, body }).await.map_err(|refusal| match refusal {
+    let lane = param(query, "lane");
+    core.faults.carry_out(Order { method, rest, count, lane, wait, body }).await.map_err(|refusal| match refusal {
         Refusal::BadRequest(text) => Status::bad_request(text),
         Refusal::NotFound(text) => Status::failure(404, StatusReason::NotFound, text),
         Refusal::Method => Status::method_not_allowed(),

@@ -133,7 +133,7 @@ impl FakeServer {
         core.registry.settle_custom().await;
         let lanes = config.lanes.iter().cloned().collect();
         core.faults.serve_as(ServerFacts { tls: config.tls, http2: config.http2, lanes });
-        if let Some(plan) = &config.faults {
+        for plan in &config.faults {
             core.faults.add(plan)?;
         }
         let (stop, tasks) = (core.listening.stop.clone(), core.listening.tasks.clone());
@@ -326,7 +326,7 @@ fn of_fork(config: &FakeServerBuilder) -> FakeServerBuilder {
         port: 0,
         admin_listen: SocketAddr::new(config.admin_listen.ip(), 0),
         objects: Vec::new(),
-        faults: None,
+        faults: Vec::new(),
         front: Front::default(),
         ..config.clone()
     }

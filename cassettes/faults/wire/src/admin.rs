@@ -20,6 +20,8 @@ pub struct Order<'a> {
     pub rest: &'a [&'a str],
     /// For a wait: how many firings are waited for.
     pub count: u64,
+    /// For a wait: only those for requests of this lane count.
+    pub lane: Option<&'a str>,
     /// For a wait: how long, at most.
     pub wait: Duration,
     /// Its body.
@@ -45,7 +47,7 @@ impl Faults {
     /// # Errors
     /// A plan that is refused, a rule or set that there is not, another route or method.
     pub async fn carry_out(&self, order: Order<'_>) -> Result<(u16, Value), Refusal> {
-        let Order { method, rest, count, wait, body } = order;
+        let Order { method, rest, count, lane, wait, body } = order;
         match (method, rest) {
             (&Method::GET, []) => Ok((200, json!(self.state()))),
             (&Method::POST, []) => Ok((201, json!({"id": self.add(&plan(body)?).map_err(refused)?.id}))),
@@ -68,12 +70,18 @@ impl Faults {
                 Ok((200, json!({})))
             }
             (&Method::GET, ["rules", rule, "fired"]) => {
-                let reached = match tokio::time::timeout(wait, self.fired(rule, count)).await {
+                let waited = async {
+                    match lane {
+                        Some(lane) => self.fired_in(rule, lane, count).await,
+                        None => self.fired(rule, count).await,
+                    }
+                };
+                let reached = match tokio::time::timeout(wait, waited).await {
                     Ok(outcome) => outcome.map(|()| true),
                     Err(_) => Ok(false),
                 };
                 let reached = reached.map_err(unknown)?;
-                let fired = self.count(rule).map_err(unknown)?;
+                let fired = lane.map_or_else(|| self.count(rule), |lane| self.count_in(rule, lane)).map_err(unknown)?;
                 Ok((200, json!({"rule": rule, "fired": fired, "reached": reached})))
             }
             (_, [] | ["firings"] | ["sets" | "marks", _] | ["rules", _, "arm" | "disarm" | "fired"]) => {

@@ -306,6 +306,15 @@ impl Faults {
         self.sets().iter().find_map(of).ok_or_else(|| UnknownRule(rule.to_owned()))
     }
 
+    /// How often it has fired for the requests of one lane.
+    ///
+    /// # Errors
+    /// There is no such rule.
+    pub fn count_in(&self, rule: &str, lane: &str) -> Result<u64, UnknownRule> {
+        let of = |set: &Arc<RuleSet>| set.engine.fired_in(rule, lane);
+        self.sets().iter().find_map(of).ok_or_else(|| UnknownRule(rule.to_owned()))
+    }
+
     /// Seats and queues of an armed `overload`; nothing is in use before the first request.
     ///
     /// # Errors
@@ -342,10 +351,22 @@ impl Faults {
     /// # Errors
     /// There is no such rule, or not any more.
     pub async fn fired(&self, rule: &str, times: u64) -> Result<(), UnknownRule> {
+        self.reached(|| Ok(self.count(rule)? >= times)).await
+    }
+
+    /// Waits until an armed rule has fired so often for the requests of one lane. Cancel-safe.
+    ///
+    /// # Errors
+    /// As for [`fired`](Self::fired).
+    pub async fn fired_in(&self, rule: &str, lane: &str, times: u64) -> Result<(), UnknownRule> {
+        self.reached(|| Ok(self.count_in(rule, lane)? >= times)).await
+    }
+
+    async fn reached(&self, reached: impl Fn() -> Result<bool, UnknownRule>) -> Result<(), UnknownRule> {
         loop {
             let mut changed = std::pin::pin!(self.0.changed.notified());
             changed.as_mut().enable();
-            if self.count(rule)? >= times {
+            if reached()? {
                 return Ok(());
             }
             changed.await;
